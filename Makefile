@@ -1,0 +1,73 @@
+# make run | test | check | demo | setup — the names are a contract, see README.md.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# MODEL=default (1.5B, 1.1 GB) | small (0.5B, 0.5 GB) | none (the built-in mock); LOCAL_MODEL_PATH=/file.gguf brings one's own.
+MODEL ?= default
+LOCAL_MODEL_PATH ?=
+
+.PHONY: run setup setup-dev test check lint demo bench slow lock clean help
+
+help:
+	@grep -E '^# (make|MODEL)' Makefile
+
+run: setup
+	@if [ -n "$(LOCAL_MODEL_PATH)" ]; then exec $(BIN)/appliance serve --local-model "$(LOCAL_MODEL_PATH)"; fi; \
+	if [ "$(MODEL)" != none ] && [ ! -f var/models/.$(MODEL).ready ]; then \
+	  $(BIN)/appliance model fetch $(MODEL) && touch var/models/.$(MODEL).ready || true; fi; \
+	exec $(BIN)/appliance serve --local-model $(MODEL)
+
+demo: setup
+	@$(BIN)/appliance demo
+
+setup: $(VENV)/.runtime
+
+setup-dev: $(VENV)/.dev $(VENV)-openai2/.ready
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: PYTHON=/path/to/python3.11 make setup" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "the venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The previous generation of the official SDK, whose pins differ, in a place of its own.
+$(VENV)-openai2/.ready: tests/e2e/openai2.lock
+	$(PYTHON) -m venv $(VENV)-openai2
+	$(VENV)-openai2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/e2e/openai2.lock
+	@touch $@
+
+test: setup-dev
+	$(BIN)/python -m pytest --cov --cov-report=term -q
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+# Proofs that take minutes: the embedded engine with real weights, longer crash storms.
+slow: setup-dev
+	$(BIN)/python -m pytest -q -m slow
+
+bench: setup-dev
+	$(BIN)/python tests/bench/bench_gateway.py
+
+# A week of cooldown: nothing younger is locked. Needs uv on PATH.
+lock:
+	uv pip compile pyproject.toml --extra embedded --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o requirements.lock
+	uv pip compile pyproject.toml --extra embedded --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -c requirements.lock -o requirements-dev.lock
+	echo 'openai>=2,<3' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/e2e/openai2.lock
+
+clean:
+	rm -rf $(VENV) $(VENV)-openai2 .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

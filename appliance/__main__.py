@@ -1,0 +1,80 @@
+"""The command line: `appliance …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from appliance import __version__
+from appliance.commands.options import chosen, fail, with_settings
+
+
+class _Lazy(click.Group):
+    """Groups are imported when they are asked for: `appliance pii` need not load a web server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "audit", "demo", "model", "pii", "serve"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        match cmd_name:
+            case "audit":
+                from appliance.commands.audit import audit_group
+
+                return audit_group
+            case "demo":
+                from appliance.commands.demo import demo_command
+
+                return demo_command
+            case "model":
+                from appliance.commands.model import model_group
+
+                return model_group
+            case "pii":
+                from appliance.commands.pii import pii_group
+
+                return pii_group
+            case "serve":
+                from appliance.commands.serve import serve_command
+
+                return serve_command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Lazy)
+@click.version_option(__version__, message="%(version)s")
+def main() -> None:
+    """Шлюз между приложениями компании и языковыми моделями: находит персональные данные, применяет политику, ведёт журнал."""
+
+
+@main.command(name="init")
+@with_settings
+def init_command(settings_file: Path | None, state: Path) -> None:
+    """Создать недостающие файлы ключей. Существующие не трогаются."""
+    from appliance.commands.serve import create_keys
+
+    created = create_keys(chosen(settings_file, state))
+    for path in created:
+        click.echo(f"создан {path}")
+    if not created:
+        click.echo("Все файлы ключей уже есть.")
+
+
+@main.command(name="check")
+@with_settings
+@click.option("--reach", is_flag=True, help="Также проверить, что поставщики доступны по сети.")
+def check_command(settings_file: Path | None, state: Path, *, reach: bool) -> None:
+    """Проверить настройки, права на файлы ключей и политику; показать все ошибки сразу. Код выхода 2 — ошибки есть."""
+    from appliance.settings import problems, unreachable
+
+    settings = chosen(settings_file, state)
+    found = problems(settings)
+    if reach and not found:
+        found = unreachable(settings)
+    if found:
+        fail(*found)
+    click.echo(f"Настройки в порядке: поставщиков {len(settings.providers)}, ключей API {len(settings.keys)}.")
+
+
+if __name__ == "__main__":
+    main()

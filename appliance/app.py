@@ -1,0 +1,42 @@
+"""create_app(settings): the HTTP service, wired."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from appliance.routes.health import livez, readyz
+from appliance.routes.openai import chat_completions, models
+from appliance.service import Service, open_service
+from appliance.settings import Settings
+from appliance.status import answer_error, numbered
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The ASGI application. Its lifespan opens every part and closes it; nothing is opened before."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_service(settings) as service:
+            app.state.service = service
+            yield
+
+    return Litestar(
+        route_handlers=[chat_completions, models, livez, readyz],
+        lifespan=[lifespan],
+        dependencies={"service": Provide(_service, sync_to_thread=False)},
+        exception_handlers={Exception: answer_error},
+        middleware=[numbered],
+        request_max_body_size=settings.server.max_body_bytes,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _service(state: State) -> Service:
+    service: Service = state.service
+    return service

@@ -1,0 +1,97 @@
+"""API key → Principal, and the keyed pseudonyms of people.
+
+A key is 32 random bytes behind the prefix `apl_`, so a plain SHA-256 of it can be stored: there is nothing to guess.
+A pseudonym is HMAC-SHA256 of a customer's own identifier of a person, cut to 16 bytes (RFC 2104; enough against collisions
+among 2^32 people): the identifier itself is dropped at the door and is in no record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from appliance.errors import AuthenticationError, NotAllowedError, PurposeError
+from appliance.keyfiles import KEY_SIZE, read_secret, write_secret
+
+_PREFIX = "apl_"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is asking: an application's key and the purposes it was given."""
+
+    key_id: str
+    app: str
+    purposes: frozenset[str]
+    default_purpose: str | None
+
+    def purpose(self, asked: str | None) -> str:
+        """The purpose of a request that names `asked`, or the key's default.
+
+        Raises PurposeError when there is none (152-ФЗ ст. 5 ч. 2: no processing without a purpose set in advance) and
+        NotAllowedError when this key was not given it.
+        """
+        purpose = asked or self.default_purpose
+        if purpose is None:
+            raise PurposeError(
+                "no purpose: name one in the `X-Purpose` header or in `metadata.purpose`", "metadata.purpose"
+            )
+        if purpose not in self.purposes:
+            raise NotAllowedError(
+                "this API key may not be used for the purpose asked for: ask the administrator, or use one of "
+                + ", ".join(f"`{name}`" for name in sorted(self.purposes))
+            )
+        return purpose
+
+
+class Keyring:
+    """The keys that are let in, held only as SHA-256."""
+
+    def __init__(self, principals: Iterable[tuple[bytes, Principal]]) -> None:
+        self._principals = dict(principals)
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """The principal of an `Authorization: Bearer …` header (RFC 6750). Raises AuthenticationError."""
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise AuthenticationError("no API key: send `Authorization: Bearer <key>`")
+        principal = self._principals.get(digest(key.strip()))
+        if principal is None:
+            raise AuthenticationError("the API key is not known: check it, or ask the administrator for one")
+        return principal
+
+
+class Pseudonyms:
+    """Identifiers of people → 16-byte pseudonyms, the same for the same person as long as the key file is kept."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def load(cls, path: Path) -> Pseudonyms:
+        """With the key in a file. Raises SettingsError."""
+        return cls(read_secret(path, size=KEY_SIZE))
+
+    def of(self, identifier: str) -> bytes:
+        """The pseudonym of a data subject or an end user, named by the customer's own identifier."""
+        return hmac.digest(self._key, b"subject\x00" + identifier.encode(), "sha256")[:16]
+
+
+def digest(key: str) -> bytes:
+    """What is kept of an API key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def new_key(path: Path) -> None:
+    """Write a fresh API key to a new file only its owner can read."""
+    write_secret(path, (_PREFIX + secrets.token_urlsafe(32) + "\n").encode())
+
+
+def is_digest(text: str) -> bool:
+    """Whether a settings value is a SHA-256 in hex."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None

@@ -1,0 +1,1 @@
+"""The command line's groups, one module each. What an operator reads is Russian."""

@@ -1,0 +1,160 @@
+"""`appliance audit …`: read the log, verify it, take it to an auditor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from policies import Entity
+from rich.console import Console
+from rich.table import Table
+
+from appliance.commands.options import chosen, fail, with_settings
+from appliance.events import AuthFailed, Booted, Event, Intent, Outcome, Refused, ShutDown, decode
+from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
+
+
+@click.group(name="audit")
+def audit_group() -> None:
+    """Журнал: прочитать, проверить, выгрузить для проверяющего."""
+
+
+@audit_group.command(name="list")
+@with_settings
+@click.option("--last", default=50, show_default=True, type=click.IntRange(1), help="Сколько последних записей.")
+@click.option("--json", "as_json", is_flag=True, help="Строки JSON вместо таблицы.")
+def list_command(settings_file: Path | None, state: Path, last: int, *, as_json: bool) -> None:
+    """Последние записи журнала."""
+    with _reader(settings_file, state) as reader:
+        records = list(reader.entries(max(0, reader.size - last), reader.size))
+    if as_json:
+        for record in records:
+            click.echo(json.dumps(_document(record), ensure_ascii=False))
+        return
+    Console().print(records_table(records))
+
+
+@audit_group.command(name="show")
+@click.argument("number", type=click.IntRange(0))
+@with_settings
+def show_command(number: int, settings_file: Path | None, state: Path) -> None:
+    """Одна запись целиком."""
+    with _reader(settings_file, state) as reader:
+        record = reader.entry(number)
+    click.echo(json.dumps(_document(record), ensure_ascii=False, indent=2))
+
+
+@audit_group.command(name="verify")
+@with_settings
+@click.option("--json", "as_json", is_flag=True, help="Отчёт в JSON.")
+def verify_command(settings_file: Path | None, state: Path, *, as_json: bool) -> None:
+    """Пересчитать журнал и сверить с подписанной контрольной точкой. Код выхода 1 — повреждение найдено."""
+    log = chosen(settings_file, state).log
+    try:
+        report = verify_file(log.path, log.signing_key_file.with_suffix(".pub").read_text())
+    except OSError as error:
+        fail(f"`{error.filename}`: не читается ({error.strerror})")
+    except AuditError as error:
+        fail(str(error))
+    click.echo(msgspec.json.encode(report).decode() if as_json else explain(report))
+    sys.exit(0 if report.ok else 1)
+
+
+@audit_group.command(name="export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@with_settings
+def export_command(file: Path, settings_file: Path | None, state: Path) -> None:
+    """Выгрузить журнал в один файл; ключей и открытых данных в нём нет."""
+    log = chosen(settings_file, state).log
+    try:
+        count = export_bundle(log.path, file)
+    except AuditError as error:
+        fail(str(error))
+    click.echo(f"Выгружено записей: {count}. Файл: {file}")
+    click.echo(
+        f"Проверка без этого сервиса: python -m audit verify {file} --key {log.signing_key_file.with_suffix('.pub')}"
+    )
+
+
+@contextmanager
+def _reader(settings_file: Path | None, state: Path) -> Iterator[AuditReader]:
+    log = chosen(settings_file, state).log
+    try:
+        with AuditReader.open(log.path, log.kek_file) as reader:
+            yield reader
+    except AuditError as error:
+        fail(str(error))
+
+
+def records_table(records: list[OpenedEntry]) -> Table:
+    """Records as a person reads them."""
+    table = Table(title="Журнал решений", header_style="bold")
+    for column in ("№", "Время (UTC)", "Событие", "Приложение", "Куда", "Решение", "Найдено", "Подробности"):
+        table.add_column(column, overflow="fold")
+    for record in records:
+        when = datetime.fromtimestamp(record.time_us / 1e6, UTC).strftime("%d.%m.%Y %H:%M:%S")
+        table.add_row(str(record.seq), when, *_row(decode(record.kind, record.schema, record.body)))
+    return table
+
+
+def _row(event: Event | None) -> tuple[str, ...]:  # noqa: PLR0911  (one line a kind)
+    match event:
+        case Intent():
+            found = _counts(event.found)
+            hidden = f"скрыто: {_counts(event.masked)}; " if event.masked else ""
+            return (
+                "отправка",
+                event.app,
+                f"{event.route} ({event.residency})",
+                event.verdict,
+                found,
+                f"{hidden}цель {event.purpose}",
+            )
+        case Outcome():
+            what = f"к записи {event.intent}: {event.status}" + (f", {event.error}" if event.error else "")
+            return "исход", "", "", "", "", what + (f", токенов {event.total_tokens}" if event.total_tokens else "")
+        case Refused():
+            where = ", ".join(event.residencies)
+            return "отказ", event.app, where, "refuse", _counts(event.found), ", ".join(event.rules) or event.reason
+        case AuthFailed():
+            return "неизвестный ключ", "", "", "refuse", "", f"попыток: {event.count}"
+        case Booted():
+            return (
+                "запуск",
+                "",
+                "",
+                "",
+                "",
+                f"версия {event.version}, политика {event.policy_version}, незакрытых было {event.orphans}",
+            )
+        case ShutDown():
+            return "остановка", "", "", "", "", f"запросов принято: {event.requests}"
+        case None:
+            return "запись более новой версии", "", "", "", "", ""
+
+
+def _counts(found: Mapping[Entity, int]) -> str:
+    return ", ".join(f"{entity} {count}" for entity, count in sorted(found.items()))
+
+
+def _document(record: OpenedEntry) -> dict[str, object]:
+    event = decode(record.kind, record.schema, record.body)
+    fields = {} if event is None else {name: _plain(getattr(event, name)) for name in event.__struct_fields__}
+    return {
+        "seq": record.seq,
+        "time": datetime.fromtimestamp(record.time_us / 1e6, UTC).isoformat(),
+        "kind": "unknown" if event is None else type(event).__name__,
+        **fields,
+        "subjects": [None if subject is None else subject.hex() for subject in record.subjects],
+        "commitment": record.commitment.hex(),
+    }
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else msgspec.to_builtins(value)

@@ -1,0 +1,139 @@
+"""`appliance serve`: run the service until it is told to stop, and let running answers finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import uvicorn
+
+from appliance.app import create_app
+from appliance.auth import new_key
+from appliance.commands.options import chosen, fail, with_settings
+from appliance.errors import SettingsError
+from appliance.keyfiles import KEY_SIZE, write_secret
+from appliance.settings import Settings, problems
+from audit import AuditError, create_kek, create_signing_key
+from policies import PoliciesError
+from providers import ProviderError
+
+
+@click.command(name="serve")
+@with_settings
+@click.option(
+    "--local-model",
+    default="auto",
+    show_default=True,
+    help="Без файла настроек: default, small, none (имитатор), auto (лучшая из скачанных) или путь к файлу GGUF.",
+)
+def serve_command(settings_file: Path | None, state: Path, local_model: str) -> None:
+    """Запустить сервис. Без `--settings` ключи первого запуска создаются сами."""
+    settings = chosen(settings_file, state, local_model)
+    if settings_file is None:
+        create_keys(settings)
+    found = problems(settings)
+    if found:
+        fail(*found)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_serve(settings))
+    except SettingsError as error:
+        fail(*error.problems)
+    except (AuditError, PoliciesError, ProviderError) as error:
+        fail(str(error))
+
+
+def create_keys(settings: Settings) -> list[Path]:
+    """Create every key file that is missing; keys that are there are never touched. Returns what was created."""
+    log = settings.log
+    makers = {
+        log.kek_file: create_kek,
+        log.signing_key_file: lambda path: create_signing_key(path, log.origin),
+        settings.pseudonym_key: lambda path: write_secret(path, secrets.token_bytes(KEY_SIZE)),
+        **{key.file: new_key for key in settings.keys if key.file is not None},
+    }
+    created = [path for path in makers if not path.exists()]
+    for path in created:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        makers[path](path)
+    return created
+
+
+async def _serve(settings: Settings) -> None:
+    sockets = [_listen(settings)]
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",  # ours is entered here, so that what cannot be opened is told in our own words
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=settings.server.drain_seconds,
+    )
+    server = _Server(config, settings)
+    async with app.lifespan():
+        await server.serve(sockets=sockets)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        fail(f"`server.host`, `server.port`: {host}:{port} занять нельзя ({error.strerror})")
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server with signals that only ask it to stop: the process ends after our lifespan has closed, not by the signal."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT start the drain; a second SIGINT ends it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, then say how to ask."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            _greet(self._settings, sockets[0].getsockname()[1])
+
+
+def _greet(settings: Settings, port: int) -> None:
+    host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
+    address = f"http://{host}:{port}"
+    click.echo(f"Сервис принимает запросы: {address} (остановка — Ctrl+C или SIGTERM)")
+    for provider in settings.providers:
+        for model in provider.models:
+            click.echo(f"  маршрут {provider.name}/{model.name} — {model.residency}")
+    key = settings.first_api_key
+    if any(entry.file == key for entry in settings.keys):
+        secret = key.read_text().strip()
+        body = '{"model": "auto", "messages": [{"role": "user", "content": "Здравствуйте! Чем вы можете помочь?"}]}'
+        click.echo(f"\nКлюч API: {secret}\n\nПопробуйте:\n")
+        click.echo(
+            f"curl {address}/v1/chat/completions -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{body}'\n"
+        )

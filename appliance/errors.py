@@ -1,0 +1,85 @@
+"""What can go wrong between a request and its answer, as the gateway sees it.
+
+GatewayError
+├── BadRequestError            the request itself: what, where (`param`), what to do
+│   ├── UninspectableError     it carries something that cannot be looked into
+│   └── PurposeError           no purpose, or one that is not declared
+├── NotAllowedError            the key may not do this
+├── AuthenticationError        no key, or a key that is not ours
+├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
+├── NotReadyError              permitted, but no route can take it now
+├── RecordingError             the log cannot write: nothing was sent
+└── InspectionError            the detector failed or timed out: nothing was sent
+SettingsError                  every problem of a settings file, outside a request
+
+A message never carries personal data, a secret or the text of a prompt.
+"""
+
+from __future__ import annotations
+
+from policies import Rule
+
+
+class GatewayError(Exception):
+    """The root of all errors that become an HTTP answer."""
+
+    param: str | None = None
+    retry_after: float | None = None
+    record: int | None = None
+
+
+class BadRequestError(GatewayError):
+    """The request cannot be accepted as it is; `param` is the place, as OpenAI names it."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UninspectableError(BadRequestError):
+    """A part that would leave and cannot be inspected: it is refused rather than let through."""
+
+
+class PurposeError(BadRequestError):
+    """No purpose of processing is named, or one that the policy does not declare (152-ФЗ ст. 5 ч. 2)."""
+
+
+class NotAllowedError(GatewayError):
+    """The key is good but was not given this purpose."""
+
+
+class AuthenticationError(GatewayError):
+    """No API key, or one that is not ours."""
+
+
+class PolicyRefusedError(GatewayError):
+    """Policy lets this request go to none of the routes asked for."""
+
+    def __init__(self, message: str, rules: tuple[Rule, ...], record: int) -> None:
+        super().__init__(message)
+        self.rules = rules
+        self.record = record
+
+
+class NotReadyError(GatewayError):
+    """A route is permitted but cannot take the request now; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RecordingError(GatewayError):
+    """The log could not make the record durable."""
+
+
+class InspectionError(GatewayError):
+    """Personal data could not be looked for."""
+
+
+class SettingsError(Exception):
+    """A settings file that cannot be used, with every problem found in it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems

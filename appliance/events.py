@@ -1,0 +1,174 @@
+"""What we write to the log: one Struct a kind, encoded as MessagePack arrays.
+
+The kind's number and the schema version stand in the record's header; the numbers are never reused.
+By type no record can hold a prompt, an answer, a detected value or a secret: a field is an enum, a number, a keyed digest,
+or an `Id` — a short name that an administrator chose in the settings or the policy, or that we made ourselves.
+Later schema versions only append fields with defaults, so that an old record is always readable.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from audit import Entry
+from policies import Entity, Residency, Verdict
+
+SCHEMA = 1
+
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$")]
+"""A name chosen by an administrator or made by us; never a user's words."""
+
+ProviderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{0,64}$")]
+"""A request id given by a provider; empty when there is none, or when it is not one by its shape."""
+
+_PROVIDER_ID = re.compile(r"[A-Za-z0-9._:-]{0,64}")
+
+
+class Status(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"  # the provider answered with an error, or not at all, before the first chunk
+    INTERRUPTED = "interrupted"  # the provider broke off after the first chunk
+    ABORTED = "aborted"  # our client went away, or we were told to stop
+    UNKNOWN = "unknown"  # the process died before it could say
+
+
+class RefusalReason(StrEnum):
+    """Why a request reached nobody."""
+
+    POLICY = "policy"
+    PURPOSE = "purpose"
+    NOT_READY = "not-ready"
+    UNINSPECTABLE = "uninspectable"
+    DETECTOR = "detector"
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt is about to be made: durable before the provider is called."""
+
+    KIND: ClassVar[int] = 1
+
+    request_id: Id
+    attempt: int
+    app: Id
+    key_id: Id
+    purpose: Id
+    ground: str  # the legal ground as the policy's purpose states it
+    policy_version: str
+    policy_digest: bytes  # SHA-256 of the policy in force
+    detector: Id
+    route: Id  # provider/model
+    residency: Residency
+    country: str
+    verdict: Verdict
+    method: str  # how values were hidden: "placeholder", or "" when nothing was
+    rules: tuple[Id, ...]
+    found: dict[Entity, int]
+    masked: dict[Entity, int]
+    residual: dict[Entity, int]  # left as they were, as the verdict for this residency allows
+    streamed: bool
+    user: bytes = b""  # keyed pseudonym of the end user, 16 bytes; empty when the application named none
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """How the attempt of `intent` ended."""
+
+    KIND: ClassVar[int] = 2
+
+    intent: int  # the log's number of the Intent
+    status: Status
+    error: str = ""  # type name of our own error
+    finish_reason: str = ""
+    provider_request_id: ProviderId = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    chunks: int = 0
+    milliseconds: int = 0
+    placeholders: int = 0  # distinct hidden values whose originals the answer could be given back
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """A request that reached nobody, and why."""
+
+    KIND: ClassVar[int] = 3
+
+    request_id: Id
+    app: Id
+    key_id: Id
+    reason: RefusalReason
+    purpose: str = ""  # empty when none was named or it is not one of the policy's
+    policy_digest: bytes = b""
+    rules: tuple[Id, ...] = ()
+    found: dict[Entity, int] = {}
+    residencies: tuple[Residency, ...] = ()  # of the routes that were asked for
+    user: bytes = b""
+
+
+class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
+    """Requests without a key of ours. At most one record a second; `count` is how many it stands for."""
+
+    KIND: ClassVar[int] = 5
+
+    count: int
+
+
+class Booted(msgspec.Struct, frozen=True, array_like=True):
+    """The service started to accept requests, with these parts."""
+
+    KIND: ClassVar[int] = 20
+
+    version: str
+    policy_version: str
+    policy_digest: bytes
+    detector: str
+    routes: tuple[Id, ...]
+    sqlite: str
+    orphans: int  # Intents that a crash had left without an Outcome, closed by this start
+
+
+class ShutDown(msgspec.Struct, frozen=True, array_like=True):
+    """The service stopped in good order."""
+
+    KIND: ClassVar[int] = 21
+
+    requests: int  # requests accepted since it started
+
+
+Event = Intent | Outcome | Refused | AuthFailed | Booted | ShutDown
+
+KINDS: dict[int, type[Event]] = {kind.KIND: kind for kind in (Intent, Outcome, Refused, AuthFailed, Booted, ShutDown)}
+"""The catalogue: number in the record's header → Struct."""
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in KINDS.items()}
+
+
+def entry(event: Event, *, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Entry:
+    """The log's entry for an event. An Intent opens, its Outcome closes."""
+    return Entry(
+        kind=event.KIND,
+        schema=SCHEMA,
+        body=_ENCODER.encode(event),
+        subjects=subjects,
+        opens=isinstance(event, Intent),
+        closes=event.intent if isinstance(event, Outcome) else None,
+        commit_to=commit_to,
+    )
+
+
+def decode(kind: int, schema: int, body: bytes) -> Event | None:
+    """The event in a record's body; None for a kind or a schema that this version does not know."""
+    if schema > SCHEMA or kind not in _DECODERS:
+        return None
+    return _DECODERS[kind].decode(body)
+
+
+def provider_id(text: str) -> str:
+    """A provider's request id if it is one by its shape, else nothing: a peer's words do not enter the log."""
+    return text if _PROVIDER_ID.fullmatch(text) else ""

@@ -1,0 +1,423 @@
+"""The path of one request: inspect, decide, record, send, restore. No HTTP, no SQL.
+
+INVARIANT: a provider is called in `_attempt` only, and there only after the Intent of that very attempt is durable.
+INVARIANT: what a provider is given was rewritten by the verdict for the residency of its own route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import aclosing
+from typing import NoReturn
+
+import msgspec
+
+from appliance.auth import Principal, Pseudonyms
+from appliance.errors import (
+    GatewayError,
+    InspectionError,
+    NotAllowedError,
+    NotReadyError,
+    PolicyRefusedError,
+    PurposeError,
+    RecordingError,
+    UninspectableError,
+)
+from appliance.events import Event, Intent, Outcome, RefusalReason, Refused, Status, entry, provider_id
+from appliance.inspection import Field, rewrite
+from appliance.restoring import restored
+from audit import AuditError, AuditLog, Receipt
+from policies import (
+    Context,
+    Decision,
+    Detector,
+    DetectorError,
+    Entity,
+    Finding,
+    Policy,
+    Residency,
+    Rule,
+    Ruling,
+    Text,
+    Vault,
+    Verdict,
+    evaluate,
+    redact,
+)
+from providers import ChatRequest, Chunk, Provider, ProviderError, Route, Usage, matching
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A chat request as the gateway takes it, freed of its protocol."""
+
+    request_id: str
+    model: str  # "auto", "provider/model" or "provider"
+    request: ChatRequest
+    raw: bytes  # the body as it came: what the record commits to
+    purpose: str | None = None
+    subject: str | None = None
+    user: str | None = None
+    stream: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer that has begun. Whoever takes it closes `chunks`; the last of them is given only after the Outcome is durable."""
+
+    route: Route
+    verdict: Verdict
+    record: int  # the log's number of the Intent
+    chunks: AsyncGenerator[Chunk, None]
+
+
+class _Inspected(msgspec.Struct, frozen=True):
+    """A call with what was found in it."""
+
+    call: Call
+    principal: Principal
+    decision: Decision
+    findings: Mapping[Field, tuple[Finding, ...]]
+    subjects: tuple[bytes, ...]
+    user: bytes
+
+
+class Gateway:
+    """Joins the detector, the policy, the log and the providers."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        detector: Detector,
+        log: AuditLog,
+        routes: tuple[Route, ...],
+        providers: Mapping[str, Provider],
+        pseudonyms: Pseudonyms,
+    ) -> None:
+        self.policy = policy
+        self.routes = routes
+        self.requests = 0
+        self._detector = detector
+        self._log = log
+        self._providers = providers
+        self._pseudonyms = pseudonyms
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def chat(self, principal: Principal, call: Call) -> Answer:
+        """Answer one chat request; returns when the first chunk is there.
+
+        Raises GatewayError (nobody was called, except after a ProviderError of an earlier attempt) or the ProviderError of
+        the last attempt. The caller closes `Answer.chunks`.
+        """
+        self.requests += 1
+        candidates = matching(self.routes, call.model)
+        inspected = await self._inspect(principal, call)  # (1) purpose, texts, findings, decision
+        permitted = await self._permitted(inspected, candidates)  # (2) what the policy leaves
+        ready = await self._ready(inspected, permitted)
+        for number, route in enumerate(ready, 1):  # (3) one Intent an attempt, in the order of the settings
+            try:
+                return await self._attempt(inspected, route, number)
+            except ProviderError as error:
+                if not error.failover or number == len(ready):
+                    raise
+        raise AssertionError("a request without a ready route is refused above")
+
+    async def settle(self) -> None:
+        """Wait until every answer that was broken off has its Outcome."""
+        while self._closing:
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _inspect(self, principal: Principal, call: Call) -> _Inspected:
+        try:
+            purpose = principal.purpose(call.purpose)
+            if purpose not in self.policy.purposes:
+                raise PurposeError("the purpose asked for is not declared in the policy", "metadata.purpose")
+            fields = _collect(call.request)
+        except (PurposeError, NotAllowedError) as error:
+            await self._refuse(error, principal, call, RefusalReason.PURPOSE)
+        except UninspectableError as error:
+            await self._refuse(error, principal, call, RefusalReason.UNINSPECTABLE)
+        try:
+            found = await self._detector.detect([Text(field.content, field.label) for field in fields])
+        except DetectorError:
+            failure = InspectionError(
+                "the request could not be inspected for personal data, so it was not sent: try again"
+            )
+            await self._refuse(failure, principal, call, RefusalReason.DETECTOR)
+        findings = dict(zip(fields, found, strict=True))
+        counts: Counter[Entity] = Counter(finding.entity for each in findings.values() for finding in each)
+        fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
+        return _Inspected(
+            call=call,
+            principal=principal,
+            decision=evaluate(self.policy, dict(counts), Context(purpose, fixed)),
+            findings=findings,
+            subjects=() if call.subject is None else (self._pseudonyms.of(call.subject),),
+            user=b"" if call.user is None else self._pseudonyms.of(call.user),
+        )
+
+    async def _permitted(self, inspected: _Inspected, candidates: tuple[Route, ...]) -> tuple[Route, ...]:
+        rulings = inspected.decision.rulings
+        permitted = tuple(
+            route for route in candidates if rulings[Residency(route.residency)].verdict is not Verdict.REFUSE
+        )
+        if permitted:
+            return permitted
+        residencies = tuple(sorted({Residency(route.residency) for route in candidates}))
+        rules = tuple({rule.id: rule for residency in residencies for rule in rulings[residency].rules}.values())
+        receipt = await self._record(
+            Refused(
+                request_id=inspected.call.request_id,
+                app=inspected.principal.app,
+                key_id=inspected.principal.key_id,
+                reason=RefusalReason.POLICY,
+                purpose=inspected.decision.purpose,
+                policy_digest=bytes.fromhex(self.policy.digest),
+                rules=tuple(rule.id for rule in rules),
+                found=dict(inspected.decision.found),
+                residencies=residencies,
+                user=inspected.user,
+            ),
+            inspected.subjects,
+        )
+        raise PolicyRefusedError(_explained(rules, residencies), rules, receipt.seq)
+
+    async def _ready(self, inspected: _Inspected, permitted: tuple[Route, ...]) -> tuple[Route, ...]:
+        states = {route.id: self._providers[route.provider].readiness() for route in permitted}
+        ready = tuple(route for route in permitted if states[route.id].ready)
+        if ready:
+            return ready
+        waits = [state.retry_after for state in states.values() if state.retry_after is not None]
+        reasons = "; ".join(f"`{route.id}`: {states[route.id].reason}" for route in permitted)
+        error = NotReadyError(f"no permitted route can take the request now: {reasons}", min(waits, default=30.0))
+        return await self._refuse(error, inspected.principal, inspected.call, RefusalReason.NOT_READY)
+
+    async def _attempt(self, inspected: _Inspected, route: Route, number: int) -> Answer:
+        """Record an Intent, then call the route's provider with what the verdict for this route allows."""
+        ruling = inspected.decision.rulings[Residency(route.residency)]
+        outgoing, vault = _outgoing(inspected, ruling, route)  # (1) the form in which it may leave
+        intent = self._intent(inspected, ruling, route, number)
+        receipt = await self._record(intent, inspected.subjects, inspected.call.raw)  # (2) durable, or nobody is called
+        run = _Run(receipt.seq, len(vault))
+        upstream = self._providers[route.provider].chat(outgoing)  # (3) nothing is sent before the first `anext`
+        try:
+            first = await _first(upstream, run)
+        except BaseException as error:
+            await self._broken_off(run, upstream, error)
+            raise
+        chunks = self._answer(run, first, upstream, vault)
+        await anext(chunks)  # begun, so that closing it records an Outcome even if nobody ever reads it
+        return Answer(route, ruling.verdict, receipt.seq, chunks)
+
+    async def _answer(
+        self, run: _Run, first: list[Chunk], upstream: AsyncGenerator[Chunk, None], vault: Vault
+    ) -> AsyncGenerator[Chunk, None]:
+        """An empty chunk, then the restored ones; the Outcome is durable before the last of them is given."""
+        run.begun = True
+        try:
+            yield Chunk()
+            async with aclosing(restored(_joined(first, upstream, run), vault)) as chunks:
+                async for chunk in chunks:
+                    if chunk.finish_reason is None and not run.held:
+                        yield chunk
+                    else:
+                        run.held.append(chunk)
+            await self._record(run.outcome(Status.COMPLETED))
+            run.recorded = True
+            for chunk in run.held:
+                yield chunk
+        except BaseException as error:
+            await self._broken_off(run, upstream, error)
+            raise
+
+    async def _broken_off(self, run: _Run, upstream: AsyncGenerator[Chunk, None], error: BaseException) -> None:
+        """Close the upstream and record the Outcome, even when our own task is being cancelled."""
+        if run.recorded:
+            return
+        run.recorded = True
+        if isinstance(error, ProviderError):
+            status = Status.INTERRUPTED if run.begun else Status.FAILED
+            outcome = run.outcome(status, type(error).__name__, error.request_id)
+        elif isinstance(error, GatewayError):
+            return  # the log itself failed: there is nothing to write an Outcome to; the sweep at the next start does it
+        else:
+            outcome = run.outcome(Status.ABORTED)
+        await asyncio.shield(self._spawn(self._finish(upstream, outcome)))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # an error is the waiter's, not the loop's
+        return task
+
+    async def _finish(self, upstream: AsyncGenerator[Chunk, None], outcome: Outcome) -> None:
+        await upstream.aclose()
+        await self._record(outcome)
+
+    async def _refuse(self, error: GatewayError, principal: Principal, call: Call, reason: RefusalReason) -> NoReturn:
+        """Record that the request reached nobody, then raise `error`."""
+        asked = call.purpose if call.purpose in self.policy.purposes else None
+        refused = Refused(
+            request_id=call.request_id,
+            app=principal.app,
+            key_id=principal.key_id,
+            reason=reason,
+            purpose=asked or principal.default_purpose or "",
+            policy_digest=bytes.fromhex(self.policy.digest),
+        )
+        error.record = (await self._record(refused)).seq
+        raise error
+
+    def _intent(self, inspected: _Inspected, ruling: Ruling, route: Route, number: int) -> Intent:
+        decision = inspected.decision
+        masked = {entity: count for entity, count in decision.found.items() if entity in ruling.masks}
+        return Intent(
+            request_id=inspected.call.request_id,
+            attempt=number,
+            app=inspected.principal.app,
+            key_id=inspected.principal.key_id,
+            purpose=decision.purpose,
+            ground=self.policy.purposes[decision.purpose].ground,
+            policy_version=self.policy.version,
+            policy_digest=bytes.fromhex(decision.policy_digest),
+            detector=self._detector.version,
+            route=route.id,
+            residency=Residency(route.residency),
+            country=route.country,
+            verdict=ruling.verdict,
+            method="placeholder" if masked else "",
+            rules=tuple(rule.id for rule in ruling.rules),
+            found=dict(decision.found),
+            masked=masked,
+            residual={entity: count for entity, count in decision.found.items() if entity not in ruling.masks},
+            streamed=inspected.call.stream,
+            user=inspected.user,
+        )
+
+    async def _record(self, event: Event, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Receipt:
+        try:
+            return await self._log.append(entry(event, subjects=subjects, commit_to=commit_to))
+        except AuditError:
+            raise RecordingError(
+                "the audit log cannot be written, so nothing is sent: tell the administrator"
+            ) from None
+
+
+class _Run:
+    """What is counted while one attempt goes on."""
+
+    def __init__(self, intent: int, placeholders: int) -> None:
+        self.intent = intent
+        self.placeholders = placeholders
+        self.began = time.monotonic()
+        self.begun = False  # whether the first chunk came
+        self.recorded = False
+        self.chunks = 0
+        self.usage: Usage | None = None
+        self.finish_reason = ""
+        self.request_id = ""
+        self.held: list[Chunk] = []  # the end of the answer, given only after the Outcome is durable
+
+    def see(self, chunk: Chunk) -> None:
+        self.chunks += 1
+        self.usage = chunk.usage or self.usage
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.request_id = chunk.request_id or self.request_id
+
+    def outcome(self, status: Status, error: str = "", request_id: str = "") -> Outcome:
+        usage = self.usage or Usage(0, 0, 0)
+        return Outcome(
+            intent=self.intent,
+            status=status,
+            error=error,
+            finish_reason=self.finish_reason,
+            provider_request_id=provider_id(self.request_id or request_id),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+            chunks=self.chunks,
+            milliseconds=round((time.monotonic() - self.began) * 1000),
+            placeholders=self.placeholders,
+        )
+
+
+def _collect(request: ChatRequest) -> list[Field]:
+    """Every distinct text of a request, in order. Raises UninspectableError for text that is not plain Unicode."""
+    fields: dict[Field, None] = {}
+
+    def visit(field: Field) -> str:
+        fields[field] = None
+        return field.content
+
+    rewrite(request, visit)
+    for field in fields:
+        if "\x00" in field.content:
+            raise UninspectableError(
+                "the request holds the character U+0000, which hides text from inspection: remove it", "messages"
+            )
+        if not field.content.isascii() and not _encodable(field.content):
+            raise UninspectableError(
+                "the request holds a lone surrogate, which is not Unicode text: remove it", "messages"
+            )
+    return list(fields)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _outgoing(inspected: _Inspected, ruling: Ruling, route: Route) -> tuple[ChatRequest, Vault]:
+    """The request as the ruling lets it leave, and the vault that undoes the hiding."""
+    request = msgspec.structs.replace(inspected.call.request, model=route.upstream)
+    if ruling.verdict is Verdict.SEND:
+        return request, Vault()
+    vault = Vault(avoid=[field.content for field in inspected.findings])
+
+    def visit(field: Field) -> str:
+        if not field.maskable:
+            return field.content  # what was found here has refused this route already
+        return redact(field.content, inspected.findings[field], ruling.masks, vault)
+
+    return rewrite(request, visit), vault
+
+
+async def _first(upstream: AsyncIterator[Chunk], run: _Run) -> list[Chunk]:
+    """Chunks up to the first that says something: until then another route may still be tried."""
+    chunks = []
+    async for chunk in upstream:
+        run.see(chunk)
+        chunks.append(chunk)
+        if chunk.content or chunk.refusal or chunk.reasoning or chunk.tool_calls or chunk.finish_reason:
+            break
+    return chunks
+
+
+async def _joined(first: list[Chunk], upstream: AsyncGenerator[Chunk, None], run: _Run) -> AsyncGenerator[Chunk, None]:
+    async with aclosing(upstream):
+        for chunk in first:
+            yield chunk
+        async for chunk in upstream:
+            run.see(chunk)
+            yield chunk
+
+
+_WHERE = {
+    Residency.LOCAL: "локальная модель",
+    Residency.RU: "модель у получателя в России",
+    Residency.FOREIGN: "модель за пределами России",
+}
+
+
+def _explained(rules: tuple[Rule, ...], residencies: tuple[Residency, ...]) -> str:
+    where = ", ".join(_WHERE[residency] for residency in residencies)
+    reasons = " ".join(f"[{rule.id}; {rule.article}] {rule.reason} {rule.advice}" for rule in rules)
+    return f"Запрос не отправлен: политика не допускает его на запрошенный маршрут ({where}). {reasons}"

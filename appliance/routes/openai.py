@@ -1,0 +1,110 @@
+"""`/v1/chat/completions` and `/v1/models` as OpenAI's clients speak them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+
+from litestar import MediaType, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.types import ASGIApp
+
+from appliance.errors import BadRequestError
+from appliance.gateway import Answer, Call
+from appliance.routes.answers import EventStream
+from appliance.service import Service
+from appliance.status import REQUEST_ID, event_of
+from appliance.wire import openai as wire
+from providers import collect
+
+_LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
+
+
+@post("/v1/chat/completions", status_code=200)
+async def chat_completions(
+    request: Request[None, None, State], service: NamedDependency[Service]
+) -> Response[bytes] | ASGIApp:
+    """Answer a chat request, streamed or whole."""
+    principal = await service.authenticate(request.headers.get("authorization"))
+    request_id = request.scope["state"][REQUEST_ID]
+    body = await request.body()
+    asked = wire.decode_chat(body)
+    call = _call(asked, request.headers, body, request_id)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(service.in_flight())
+        answer = await service.gateway.chat(principal, call)
+        stack.push_async_callback(answer.chunks.aclose)
+        stamp = wire.Stamp(
+            id=f"chatcmpl-{request_id}",
+            created=int(time.time()),
+            model=answer.route.id,
+            include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
+        )
+        if not asked.stream:
+            response = await collect(answer.chunks)
+            return Response(
+                wire.encode(wire.completion(response, stamp)), media_type=MediaType.JSON, headers=_headers(answer)
+            )
+        headers = {**_headers(answer), "X-Request-Id": request_id}
+        return EventStream(_events(answer, stamp), headers, event_of, stack.pop_all())
+    raise AssertionError("the stack above never swallows an error")
+
+
+@get("/v1/models")
+async def models(request: Request[None, None, State], service: NamedDependency[Service]) -> Response[bytes]:
+    """The names a request may ask for: `auto`, each provider, each `provider/model`."""
+    await service.authenticate(request.headers.get("authorization"))
+    routes = service.gateway.routes
+    names = ["auto", *dict.fromkeys(route.provider for route in routes), *(route.id for route in routes)]
+    listed = [wire.Model(id=name, created=0, owned_by=name.partition("/")[0]) for name in names]
+    return Response(wire.encode(wire.ModelList(listed)), media_type=MediaType.JSON)
+
+
+def _call(asked: wire.ChatCompletionRequest, headers: Mapping[str, str], body: bytes, request_id: str) -> Call:
+    metadata = dict(asked.metadata or {})
+    return Call(
+        request_id=request_id,
+        model=asked.model,
+        purpose=_named(headers, "X-Purpose", metadata, "purpose"),
+        subject=_named(headers, "X-Subject", metadata, "subject"),
+        user=asked.user or asked.safety_identifier,
+        request=wire.to_chat_request(asked, metadata),
+        raw=body,
+        stream=bool(asked.stream),
+    )
+
+
+def _named(headers: Mapping[str, str], header: str, metadata: dict[str, str], key: str) -> str | None:
+    """A value from a header or from the metadata, where it is taken out: it is said to us, not to the model."""
+    values = {value for value in (headers.get(header.lower()), metadata.pop(key, None)) if value}
+    if len(values) > 1:
+        raise BadRequestError(f"`{header}` and `metadata.{key}` differ: send one of them", f"metadata.{key}")
+    value = next(iter(values), None)
+    if value is not None and len(value) > _LONGEST_NAME:
+        raise BadRequestError(f"`{header}` is longer than {_LONGEST_NAME} characters", f"metadata.{key}")
+    return value
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    return {
+        "X-Audit-Record": str(answer.record),
+        "X-Residency": answer.route.residency,
+        "X-Verdict": answer.verdict,
+        "X-Route": answer.route.id,
+    }
+
+
+async def _events(answer: Answer, stamp: wire.Stamp) -> AsyncGenerator[bytes, None]:
+    usage = None
+    async with aclosing(answer.chunks) as chunks:
+        yield wire.event(wire.first_chunk(stamp))
+        async for part in chunks:
+            usage = part.usage or usage
+            shown = wire.chunk(part, stamp)
+            if shown is not None:
+                yield wire.event(shown)
+    if stamp.include_usage and usage is not None:
+        yield wire.event(wire.usage_chunk(usage, stamp))
+    yield wire.DONE

@@ -1,0 +1,123 @@
+"""The parts of a running service, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+from appliance import __version__
+from appliance.auth import Keyring, Principal, Pseudonyms
+from appliance.errors import AuthenticationError, NotReadyError, RecordingError
+from appliance.events import AuthFailed, Booted, Outcome, ShutDown, Status, entry
+from appliance.gateway import Gateway
+from appliance.settings import Settings, load_keyring
+from audit import AuditError, AuditLog
+from policies import Detector, Policy, load_policy
+from providers import Provider, open_provider, routes_of
+
+
+class Service:
+    """What the routes need: who may ask, the gateway, and how the parts are."""
+
+    def __init__(
+        self, settings: Settings, keyring: Keyring, gateway: Gateway, log: AuditLog, providers: dict[str, Provider]
+    ) -> None:
+        self.gateway = gateway
+        self._settings = settings
+        self._keyring = keyring
+        self._log = log
+        self._providers = providers
+        self._in_flight = 0
+        self._failed_logins = 0
+        self._failed_login_recorded = float("-inf")
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """The principal behind an Authorization header. Raises AuthenticationError; failures are recorded, at most one a second."""
+        try:
+            return self._keyring.authenticate(authorization)
+        except AuthenticationError:
+            self._failed_logins += 1
+            if time.monotonic() - self._failed_login_recorded >= 1.0:
+                count, self._failed_logins = self._failed_logins, 0
+                self._failed_login_recorded = time.monotonic()
+                await self._append_failed_logins(count)
+            raise
+
+    async def _append_failed_logins(self, count: int) -> None:
+        try:
+            await self._log.append(entry(AuthFailed(count)))
+        except AuditError:
+            raise RecordingError("the audit log cannot be written: tell the administrator") from None
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Counts a request while it lasts. Raises NotReadyError when there are too many."""
+        if self._in_flight >= self._settings.server.max_in_flight:
+            raise NotReadyError("too many requests at once: try again in a second", 1.0)
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+    def readiness(self) -> dict[str, str]:
+        """Each part → "ok" or what is wrong with it. Costs nothing and asks no upstream."""
+        report = {"audit": self._log.blocked or "ok", "detector": "ok"}
+        for name, provider in self._providers.items():
+            state = provider.readiness()
+            report[f"provider:{name}"] = "ok" if state.ready else state.reason
+        return report
+
+    def ready(self) -> bool:
+        """Whether a request can be taken at all: the log writes and some provider answers."""
+        return self._log.blocked is None and any(provider.readiness().ready for provider in self._providers.values())
+
+    async def close(self) -> None:
+        """Finish the records of answers that were broken off, then say goodbye in the log."""
+        await self.gateway.settle()
+        if self._failed_logins:
+            await self._append_failed_logins(self._failed_logins)
+        if self._log.blocked is None:
+            await self._log.append(entry(ShutDown(requests=self.gateway.requests)))
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """Open the policy, the log, the detector and the providers. Raises the error of the first part that cannot be opened."""
+    policy = load_policy(settings.policy_path)
+    keyring = load_keyring(settings)
+    pseudonyms = Pseudonyms.load(settings.pseudonym_key)
+    routes = routes_of(settings.providers)
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(AuditLog.open(settings.log))
+        orphans = await _close_orphans(log)
+        detector = await stack.enter_async_context(Detector.open(settings.detector))
+        providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
+        gateway = Gateway(
+            policy=policy, detector=detector, log=log, routes=routes, providers=providers, pseudonyms=pseudonyms
+        )
+        service = Service(settings, keyring, gateway, log, providers)
+        await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
+        stack.push_async_callback(service.close)
+        yield service
+
+
+async def _close_orphans(log: AuditLog) -> int:
+    """Intents that a crash left open get their Outcome: what became of them is unknown, and that is what is written."""
+    orphans = await log.unclosed()
+    for seq in orphans:
+        await log.append(entry(Outcome(intent=seq, status=Status.UNKNOWN)))
+    return len(orphans)
+
+
+def _booted(policy: Policy, detector: Detector, routes: tuple[str, ...], log: AuditLog, orphans: int) -> Booted:
+    return Booted(
+        version=__version__,
+        policy_version=policy.version,
+        policy_digest=bytes.fromhex(policy.digest),
+        detector=detector.version,
+        routes=routes,
+        sqlite=log.sqlite_version,
+        orphans=orphans,
+    )

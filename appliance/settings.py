@@ -1,0 +1,283 @@
+"""One TOML file → one Settings Struct. Secrets are file paths; nothing is read from the environment.
+
+Without a file everything lives under `var/` and requests are answered by the embedded model when its weights are there, else by
+the built-in mock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from appliance.auth import Keyring, Principal, digest, is_digest
+from appliance.errors import SettingsError
+from appliance.events import Id
+from appliance.keyfiles import KEY_SIZE, read_secret
+from audit import AuditError, LogSettings, check_kek, check_signing_key
+from policies import DetectorSettings, Policy, PolicyFileError, load_policy, shipped_policy_path
+from providers import (
+    EmbeddedSettings,
+    ModelSettings,
+    ProviderSettings,
+    Residency,
+    TestingSettings,
+    check_provider,
+)
+
+_Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service listens and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 10 * 1024 * 1024
+    max_in_flight: Annotated[int, Meta(ge=1)] = 1000  # requests at once; one more is answered 503
+    drain_seconds: Annotated[int, Meta(ge=0)] = 30  # how long running answers may finish after SIGTERM
+
+
+class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An application's API key: its SHA-256, or a file that holds the key itself."""
+
+    id: _Name
+    app: _Name
+    purposes: Annotated[tuple[_Name, ...], Meta(min_length=1)]
+    default_purpose: _Name | None = None
+    sha256: str | None = None
+    file: Path | None = None
+
+
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The log's files. Empty paths lie under the state directory."""
+
+    path: Path | None = None
+    kek_file: Path | None = None
+    signing_key_file: Path | None = None
+    origin: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] = "appliance.local/audit"
+    max_bytes: Annotated[int, Meta(ge=1)] | None = None  # the log refuses to grow further; unset: the disk is the limit
+
+
+class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which policy rules. Without a file: the shipped one."""
+
+    file: Path | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a running service was told."""
+
+    state: Path = Path("var")
+    server: ServerSettings = ServerSettings()
+    keys: tuple[KeySettings, ...] = ()
+    policy: PolicySettings = PolicySettings()
+    detector: DetectorSettings = DetectorSettings()
+    audit: AuditSettings = AuditSettings()
+    providers: tuple[ProviderSettings, ...] = ()
+    pseudonym_key_file: Path | None = None
+
+    @property
+    def log(self) -> LogSettings:
+        """The log's own settings, every path filled in."""
+        return LogSettings(
+            path=self.audit.path or self.state / "audit" / "audit.db",
+            kek_file=self.audit.kek_file or self.state / "keys" / "audit.kek",
+            signing_key_file=self.audit.signing_key_file or self.state / "keys" / "audit-signing.key",
+            origin=self.audit.origin,
+            max_bytes=self.audit.max_bytes,
+        )
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """The file of the key behind pseudonyms of people."""
+        return self.pseudonym_key_file or self.state / "keys" / "pseudonyms.key"
+
+    @property
+    def policy_path(self) -> Path:
+        """The policy file in force."""
+        return self.policy.file or shipped_policy_path()
+
+    @property
+    def first_api_key(self) -> Path:
+        """Where the first run leaves the API key of the default settings."""
+        return self.state / "keys" / "first-api-key"
+
+
+WEIGHTS = {
+    "default": "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    "small": "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+}
+"""Weights of the embedded model by name, best first: the file each has under `var/models`."""
+
+
+def default_settings(state: Path = Path("var"), local_model: str = "auto") -> Settings:
+    """The settings of a first run: one key, one local provider.
+
+    `local_model` is `default` or `small` (the mock stands in when its weights are not there), `none` (the mock), `auto` (the best
+    weights that are there) or the path of a GGUF file.
+    """
+    weights = _weights(state, local_model)
+    local: ProviderSettings
+    if weights is not None:
+        model = ModelSettings(name=re.sub(r"[^a-z0-9._-]+", "-", weights.stem.lower()), residency=Residency.LOCAL)
+        local = EmbeddedSettings(name="local", model_file=str(weights), models=(model,))
+    else:
+        local = TestingSettings(name="local", models=(ModelSettings(name="mock-normal", residency=Residency.LOCAL),))
+    settings = Settings(state=state, providers=(local,))
+    policy = load_policy(settings.policy_path)
+    names = tuple(sorted(policy.purposes))
+    key = KeySettings(
+        id="first", app="first-app", purposes=names, default_purpose="general", file=settings.first_api_key
+    )
+    return msgspec.structs.replace(settings, keys=(key,))
+
+
+def _weights(state: Path, local_model: str) -> Path | None:
+    if local_model == "none":
+        return None
+    names = WEIGHTS if local_model == "auto" else {local_model: WEIGHTS[local_model]} if local_model in WEIGHTS else {}
+    if not names:
+        return Path(local_model)
+    return next((path for name in names.values() if (path := state / "models" / name).is_file()), None)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file; relative paths in it are taken from the file's folder. Raises SettingsError."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError((f"`{path}`: файл настроек не читается ({error.strerror})",)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError((f"`{path}`: это не TOML: {error}",)) from None
+    base = path.absolute().parent
+    document.setdefault("state", "var")
+
+    def convert(kind: type, value: object) -> object:
+        if kind is Path and isinstance(value, str) and value:
+            return base / Path(os.path.expanduser(value))  # noqa: PTH111  (Path.expanduser raises for an unknown user)
+        raise TypeError(f"expected a path, got {type(value).__name__}")
+
+    try:
+        settings = msgspec.convert(document, Settings, dec_hook=convert)
+    except msgspec.ValidationError as error:
+        raise SettingsError((f"`{path}`: {error}",)) from None
+    return msgspec.structs.replace(
+        settings, providers=tuple(_anchored(provider, base) for provider in settings.providers)
+    )
+
+
+def _anchored(provider: ProviderSettings, base: Path) -> ProviderSettings:
+    """A provider's settings with the paths of its files taken from the settings file's folder."""
+    files = {name: getattr(provider, name) for name in provider.__struct_fields__ if name.endswith("_file")}
+    anchored: ProviderSettings = msgspec.structs.replace(
+        provider, **{name: str(base / path) for name, path in files.items() if path}
+    )
+    return anchored
+
+
+def load_keyring(settings: Settings) -> Keyring:
+    """The API keys, read. Raises SettingsError."""
+    keys = []
+    for key in settings.keys:
+        if (key.sha256 is None) == (key.file is None):
+            raise SettingsError((f"ключ `{key.id}`: укажите либо `sha256`, либо `file`",))
+        if key.sha256 is not None and not is_digest(key.sha256):
+            raise SettingsError((f"ключ `{key.id}`: `sha256` — 64 шестнадцатеричные цифры в нижнем регистре",))
+        stored = bytes.fromhex(key.sha256) if key.sha256 is not None else digest(_text(key.file))
+        principal = Principal(key.id, key.app, frozenset(key.purposes), key.default_purpose)
+        keys.append((stored, principal))
+    return Keyring(keys)
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else read_secret(path).decode("utf-8", "surrogateescape").strip()
+
+
+def problems(settings: Settings) -> list[str]:
+    """Every problem that would stop the service from starting or working, in Russian; empty when there is none. No network."""
+    found = [*_key_problems(settings), *_file_problems(settings), *_route_problems(settings)]
+    try:
+        policy = load_policy(settings.policy_path)
+    except PolicyFileError as error:
+        found.extend(error.problems)
+    else:
+        found.extend(_purpose_problems(settings, policy))
+    return found
+
+
+def _key_problems(settings: Settings) -> list[str]:
+    found = [] if settings.keys else ["`keys`: нет ни одного ключа API: обращаться к сервису будет некому"]
+    identifiers = [key.id for key in settings.keys]
+    found.extend(
+        f"ключ `{name}`: описан дважды"
+        for name in sorted({name for name in identifiers if identifiers.count(name) > 1})
+    )
+    for key in settings.keys:
+        try:
+            load_keyring(msgspec.structs.replace(settings, keys=(key,)))
+        except SettingsError as error:
+            found.extend(error.problems)
+        if key.default_purpose is not None and key.default_purpose not in key.purposes:
+            found.append(f"ключ `{key.id}`: цели по умолчанию `{key.default_purpose}` нет среди `purposes`")
+    return found
+
+
+def _purpose_problems(settings: Settings, policy: Policy) -> list[str]:
+    return [
+        f"ключ `{key.id}`: цели `{name}` нет в политике `{settings.policy_path}`"
+        for key in settings.keys
+        for name in key.purposes
+        if name not in policy.purposes
+    ]
+
+
+def _file_problems(settings: Settings) -> list[str]:
+    found: list[str] = []
+    try:
+        read_secret(settings.pseudonym_key, size=KEY_SIZE)
+    except SettingsError as error:
+        found.extend(error.problems)
+    for check, path in ((check_kek, settings.log.kek_file), (check_signing_key, settings.log.signing_key_file)):
+        try:
+            check(path)
+        except AuditError as error:
+            found.append(str(error))
+    folder = settings.log.path.parent
+    nearest = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        found.append(f"`{folder}`: в каталог журнала нельзя писать")
+    if settings.log.path.exists() and not os.access(settings.log.path, os.W_OK):
+        found.append(f"`{settings.log.path}`: журнал доступен только для чтения")
+    return found
+
+
+def _route_problems(settings: Settings) -> list[str]:
+    found = [] if settings.providers else ["`providers`: нет ни одного поставщика модели"]
+    names = [provider.name for provider in settings.providers]
+    found.extend(
+        f"поставщик `{name}`: описан дважды" for name in sorted({name for name in names if names.count(name) > 1})
+    )
+    for provider in settings.providers:
+        if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", provider.name) is None:
+            found.append(
+                f"поставщик `{provider.name}`: имя — строчные латинские буквы, цифры, `.`, `_`, `-`, до 64 знаков"
+            )
+        if provider.name == "auto":
+            found.append("поставщик `auto`: это имя занято, им просят любой подходящий маршрут")
+        if not provider.models:
+            found.append(f"поставщик `{provider.name}`: нет ни одной модели в `models`")
+        for model in provider.models:
+            try:
+                msgspec.convert(f"{provider.name}/{model.name}", Id)
+            except msgspec.ValidationError:
+                found.append(
+                    f"поставщик `{provider.name}`: имя модели `{model.name}` — латинские буквы, цифры и `._:@/-`, до 60 знаков"
+                )
+        found.extend(check_provider(provider))
+    return found

@@ -1,0 +1,41 @@
+"""What can go wrong in this room.
+
+PoliciesError
+├── PolicyFileError            the policy file cannot be used: every problem found in it
+├── UnknownPurposeError        a purpose that the policy does not declare
+└── DetectorError              nothing is known about the texts: they must not leave
+    ├── DetectorFailedError    a recogniser failed, or the detector is not open
+    └── DetectorTimeoutError   the answer did not come in time
+
+A message never carries the text that was looked at, nor anything found in it.
+"""
+
+from __future__ import annotations
+
+
+class PoliciesError(Exception):
+    """The root of this room's errors."""
+
+
+class PolicyFileError(PoliciesError):
+    """A policy file that cannot be used. Each problem names the file, the line or key, and the reason."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class UnknownPurposeError(PoliciesError):
+    """The purpose is not one of those the policy declares; without a purpose nothing may be processed (ст. 5 ч. 2)."""
+
+
+class DetectorError(PoliciesError):
+    """The detector has no answer. This never means that nothing was found."""
+
+
+class DetectorFailedError(DetectorError):
+    """A recogniser raised, or the detector was used while it was not open."""
+
+
+class DetectorTimeoutError(DetectorError):
+    """The detector did not answer within `DetectorSettings.timeout_ms`."""

@@ -1,0 +1,71 @@
+"""Birth dates: a date that is said to be one, or that directly follows a person's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, LIKELY, Example
+
+_BEFORE = 48  # characters in which a word still announces the date
+_AFTER = 24
+
+
+def find(lower: str, persons: Sequence[Finding]) -> Iterator[Finding]:
+    """Dates of birth; `persons` are the names found in the same text."""
+    names_end = sorted(person.end for person in persons)
+    for date in _DATE.finditer(lower):
+        before = lower[max(0, date.start() - _BEFORE) : date.start()]
+        word = _nearest(before)
+        if word == "birth" or (word is None and _FOLLOWS.match(lower[date.end() : date.end() + _AFTER])):
+            yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
+        elif word is None and _directly_after(names_end, lower, date.start()):
+            yield Finding(*date.span(), Entity.BIRTH_DATE, LIKELY)
+
+
+def _nearest(before: str) -> str | None:
+    """What the nearest word before a date makes of it: `birth`, `other`, or None."""
+    nearest = None
+    for match in _WORDS.finditer(before):
+        nearest = match
+    if nearest is None or _DATE.search(before, nearest.end()):
+        return None
+    return nearest.lastgroup
+
+
+def _directly_after(names_end: Sequence[int], lower: str, start: int) -> bool:
+    return any(0 <= start - end <= 4 and not lower[end:start].strip(" ,;(|\t") for end in names_end)
+
+
+_MONTHS = "январ[яьеюи]|феврал[яьеюи]|март[ае]?|апрел[яьеюи]|ма[йяе]|июн[яьеюи]|июл[яьеюи]|август[ае]?|сентябр[яьеюи]|октябр[яьеюи]|ноябр[яьеюи]|декабр[яьеюи]"
+_DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
+_MONTH = "(?:0?[1-9]|1[0-2])"
+_YEAR = "(?:19[0-9]{2}|20[0-4][0-9])"
+_DATE = re.compile(
+    rf"(?<![0-9.,/-])(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_YEAR}[.-]{_MONTH}[.-]{_DAY}"
+    rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р))?(?![а-яё]))?)(?![0-9])"
+)
+_WORDS = re.compile(
+    r"(?P<birth>рожд|родил|родивш|г\.? ?р\.|д\.? ?р\b|г/р|д/р|birth|dob|b\.?day|др[: ]|днюх)"
+    r"|(?P<other>выдан|договор|приказ|закон|срок|дата (?!рожд)|от |до |с |по |на |к |за |рейс|оплат|достав|создан|принят|поступ|уволен|умер|версия|date(?! ?of ?birth))"
+)
+_FOLLOWS = re.compile(r"[ ,)]{0,2}(?:г\.? ?р\b|год[а]? ?рожд|г\.? ?рожд|д\.? ?р\b|рожд|(?:года |г\. )?рождени|- ?(?:дата|день) рожд)")
+
+EXAMPLES = (
+    Example("дата рождения 05.05.1987", ("05.05.1987",)),
+    Example("Родился 5 мая 1987 года в Туле", ("5 мая 1987 года",)),
+    Example("Иванов Иван Иванович, 05.05.1987 г.р.", ("05.05.1987",)),
+    Example("Петрова Анна Сергеевна (24/09/91)", ("24/09/91",)),
+    Example('"birthDate": "1987-05-05"', ("1987-05-05",)),
+    Example("д.р. 05.05.87", ("05.05.87",)),
+    Example("ДР: 5.5.1987", ("5.5.1987",)),
+    Example("dob=1987-05-05", ("1987-05-05",)),
+    Example("12 марта 1990 г. рождения", ("12 марта 1990 г.",)),
+    Example("Договор от 05.05.2024 подписан"),
+    Example("Отчёт нужен до 05.05.2024"),
+    Example("дата рождения указана, договор от 01.02.2024"),
+    Example("Сборка 10.10.19045"),
+    Example("Курс на 12.12.2024 и цена 12.50"),
+)

@@ -1,0 +1,145 @@
+"""Keys, tokens and passwords: by the prefixes their makers give them, and by the words that stand before them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, LIKELY, UNMISTAKABLE, Example
+
+
+def find(text: str) -> Iterator[Finding]:
+    """Secrets in the *original* text, looked at as a whole: a private key is longer than any window."""
+    for anchor in _ANCHOR.finditer(text):
+        yield from _RULES[anchor.lastgroup or ""](text, anchor)
+
+
+def _private_key(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    # A key whose end was cut off is still a key: everything that looks like its body belongs to it.
+    body = _KEY_BODY.match(text, anchor.end())
+    end = body.end() if body else anchor.end()
+    footer = _KEY_FOOTER.match(text, end)
+    yield Finding(anchor.start(), footer.end() if footer else end, Entity.SECRET, LABELLED)
+
+
+def _token(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    match = _TOKEN.match(text, anchor.start())
+    if match:
+        yield Finding(*match.span(), Entity.SECRET, LABELLED)
+
+
+def _bot(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    # The anchor is «:AA»; the bot's number stands before it.
+    number = _BOT_NUMBER.search(text, max(0, anchor.start() - 12), anchor.start())
+    rest = _BOT_REST.match(text, anchor.start())
+    if number and rest:
+        yield Finding(number.start(), rest.end(), Entity.SECRET, LABELLED)
+
+
+def _url(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    match = _URL_PASSWORD.match(text, anchor.end())
+    if match:
+        yield Finding(*match.span("password"), Entity.PASSWORD, UNMISTAKABLE)
+
+
+def _password(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    match = _ASSIGNED.match(text, anchor.end())
+    if match and _is_value(match["value"]):
+        yield Finding(*match.span("value"), Entity.PASSWORD, UNMISTAKABLE)
+        return
+    # «пароль Qwerty12» without a sign between: only a word that no sentence would hold.
+    match = _SAID.match(text, anchor.end())
+    if match and _is_made_up(match["value"]):
+        yield Finding(*match.span("value"), Entity.PASSWORD, LIKELY)
+
+
+def _key(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
+    match = _ASSIGNED.match(text, anchor.end()) or _BEARER.match(text, anchor.end())
+    if match and len(match["value"]) >= 12 and _is_made_up(match["value"]):
+        yield Finding(*match.span("value"), Entity.SECRET, UNMISTAKABLE)
+
+
+def _is_value(value: str) -> bool:
+    """Not a placeholder, a variable, a call or a type: what documentation writes where a password would stand."""
+    return len(value) >= 4 and not _NOT_A_VALUE.match(value)
+
+
+def _is_made_up(value: str) -> bool:
+    """Whether a word mixes letters with digits or signs, or changes case inside, as words of a language do not."""
+    if _NOT_A_VALUE.match(value):
+        return False
+    has_digit = any(character.isdigit() for character in value)
+    has_letter = any(character.isalpha() for character in value)
+    mixed_case = value[1:] != value[1:].lower() and value != value.upper() and value.isascii()
+    return len(value) >= 6 and has_letter and (has_digit or mixed_case or any(sign in value for sign in "!@#$%^&*"))
+
+
+_RULES = {
+    "pem": _private_key,
+    "token": _token,
+    "bot": _bot,
+    "url": _url,
+    "password": _password,
+    "key": _key,
+}
+
+_ANCHOR = re.compile(
+    r"(?P<pem>-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----)"
+    r"|(?P<token>(?<![A-Za-z0-9_-])(?:sk-|sk_live_|rk_live_|pk_live_|AKIA|ASIA|AIza|gh[opsur]_|github_pat_|glpat-|xox[abeoprs]-|xapp-|AQVN|t1\.|y[0-3]_|hf_|npm_|pypi-|dop_v1_|SG\.|eyJ))"
+    r"|(?P<bot>(?<=[0-9]):AA)"
+    r"|(?P<url>(?<=[a-z]):[/]{2}(?=[^\s/:@]{0,64}:))"
+    r"|(?P<password>(?i:passwords?|passwd|pwd|passphrase|парол[а-яё]{1,4}|pass(?=[ =:\"'])))"
+    r"|(?P<key>(?i:api[_-]?key|apikey|secret(?:[_-]?key)?|access[_-]?(?:key|token)|auth[_-]?token|private[_-]?key|client[_-]?secret|token|токен[а-яё]{0,3}|bearer|секретн[а-яё]{2} ключ[а-яё]{0,3}))"
+)
+_KEY_BODY = re.compile(r"[A-Za-z0-9+/=:,\\ \r\n-]*?(?=-----END)|[A-Za-z0-9+/=\\\r\n]*")
+_KEY_FOOTER = re.compile(r"-----END [A-Z0-9 ]{1,48}-----")
+_TOKEN = re.compile(
+    r"sk-[A-Za-z0-9_-]{16,}|[srp]k_live_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[opsur]_[A-Za-z0-9]{30,}"
+    r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|AQVN[A-Za-z0-9_-]{20,}"
+    r"|t1\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}=*|y[0-3]_[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}"
+    r"|dop_v1_[a-f0-9]{40,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
+)
+_BOT_NUMBER = re.compile(r"(?<![0-9])[0-9]{8,10}$")
+_BOT_REST = re.compile(r":AA[A-Za-z0-9_-]{30,40}")
+_URL_PASSWORD = re.compile(r"[^\s/:@]{0,64}:(?P<password>[^\s/@]{1,128})@")
+_ASSIGNED = re.compile(
+    r"[\"']?(?:[ \t]{0,4}\([^()\n]{0,24}\))?(?:[ \t]{0,4}(?:[:=]|=>|:=|->|-|—)[ \t]{0,8}|[\"'][ \t]{0,4}|[ \t]{1,4}is[ \t]{1,4})"
+    r"(?:(?:пароль|password|bearer|basic)[ \t:]{1,3})?(?P<quote>[\"'`«]?)(?P<value>[^\s\"'`»<>,;(){}]{1,512}|(?<=[\"'`])[^\"'`\n]{1,512})"
+)
+_SAID = re.compile(r"[ \t]{1,4}(?:от [а-яёa-z0-9 ._-]{1,24}[ :]{1,3}|такой[ :]{1,3}|был[ :]{1,3}|это[ :]{1,3})?[\"'`«]?(?P<value>[^\s\"'`»<>,;]{4,128})")
+_BEARER = re.compile(r"[ \t]{1,4}(?P<value>[A-Za-z0-9._~+/=-]{12,})")
+_NOT_A_VALUE = re.compile(
+    r"(?i:\[|\*+$|x{3,}$|\.{2,}|\$|%\(|\{|<|os\.|env|process\.|settings|config|self\.|request|getpass|none$|null$|true$|false$|str$|string$"
+    r"|your|change_?me|example|password$|пароль$|secret$|token$|не |и |нужно|должен|если|можно)"
+)
+
+EXAMPLES = (
+    Example("ключ sk-abcdefghijklmnop1234567890 не работает", ("sk-abcdefghijklmnop1234567890",)),
+    Example("OPENAI_KEY = \"AKIAABCDEFGHIJKLMNOP\"", ("AKIAABCDEFGHIJKLMNOP",)),
+    Example("token=ghp_abcdefghijklmnopqrstuvwxyz0123456789", ("ghp_abcdefghijklmnopqrstuvwxyz0123456789",)),
+    Example(
+        "Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",),
+    ),
+    Example(
+        "-----BEGIN RSA PRIVATE KEY-----\nAAAABBBB\nCCCC==\n-----END RSA PRIVATE KEY-----\nпочему?",
+        ("-----BEGIN RSA PRIVATE KEY-----\nAAAABBBB\nCCCC==\n-----END RSA PRIVATE KEY-----",),
+    ),
+    Example("-----BEGIN PRIVATE KEY-----\nAAAABBBBCCCC", ("-----BEGIN PRIVATE KEY-----\nAAAABBBBCCCC",)),
+    Example("бот 123456789:AAabcdefghijklmnopqrstuvwxyz0123456", ("123456789:AAabcdefghijklmnopqrstuvwxyz0123456",)),
+    Example("password: Zx7!synthetic", ("Zx7!synthetic",)),
+    Example("UPDATE users SET password='qwerty12' WHERE id=1", ("qwerty12",)),
+    Example("логин ivanov пароль lG74#147 помогите", ("lG74#147",)),
+    Example('{"password": "пароль со словами"}', ("пароль со словами",)),
+    Example("postgres://app:s3cretword@db.local:5432/app", ("s3cretword",)),
+    Example("api_key: 0123456789abcdef0123456789abcdef", ("0123456789abcdef0123456789abcdef",)),
+    Example("Как сбросить пароль в домене?"),
+    Example("password = os.environ['PASSWORD']"),
+    Example("пароль должен содержать восемь символов"),
+    Example("Открой https://example.ru:8080/path и скажи, что там"),
+    Example("token count: 1200"),
+    Example("Маршрут sk-5 закрыт"),
+    Example("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+)

@@ -1,0 +1,44 @@
+"""E-mail addresses, Cyrillic domains and the usual ways to hide the «@» included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, UNMISTAKABLE, Example
+
+
+def find(lower: str) -> Iterator[Finding]:
+    """Every address: what stands on both sides of an «@», or of what is written in its place."""
+    for sign in _AT.finditer(lower):
+        # Both sides are bounded (RFC 5321 section 4.5.3.1), so a page of «@» costs no more than any other page.
+        floor = max(0, sign.start() - 64)
+        local = _LOCAL.search(lower, floor, sign.start())
+        domain = _DOMAIN.match(lower, sign.end(), sign.end() + 255) if local else None
+        if local and domain:
+            yield Finding(local.start(), domain.end(), Entity.EMAIL, LABELLED if sign[0] == "@" else UNMISTAKABLE)
+
+
+_AT = re.compile(r" ?[(\[{<] ?(?:at|собака|собачка|dog|@) ?[)\]}>] ?| (?:собака|собачка) |@")
+_LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]*[\w+]$")
+_DOMAIN = re.compile(
+    r"(?:[a-z0-9а-яё_](?:[a-z0-9а-яё_-]{0,61}[a-z0-9а-яё])?(?:\.| ?[(\[] ?(?:dot|точка) ?[)\]] ?| (?:точка|dot) )){1,8}"
+    r"(?:xn--[a-z0-9-]{1,59}|[a-zа-яё]{2,24})(?![a-z0-9а-яё])"
+)
+
+EXAMPLES = (
+    Example("ivan.petrov@example.ru", ("ivan.petrov@example.ru",)),
+    Example("Пишите на a+b_c@mail.example.com, отвечу.", ("a+b_c@mail.example.com",)),
+    Example("От: Иван <ivan@example.ru>", ("ivan@example.ru",)),
+    Example("директор@кадры.рф", ("директор@кадры.рф",)),
+    Example("ivan[собака]example.ru", ("ivan[собака]example.ru",)),
+    Example("ivan (at) example (dot) ru", ("ivan (at) example (dot) ru",)),
+    Example("ivan собака example точка ru", ("ivan собака example точка ru",)),
+    Example("email='IVAN@EXAMPLE.RU'", ("IVAN@EXAMPLE.RU",)),
+    Example("Декоратор @app.route стоит над функцией"),
+    Example("Подпишись на @channel_name"),
+    Example("Моя собака любит гулять"),
+    Example("версия pkg@1.2.3"),
+)

@@ -1,0 +1,132 @@
+"""One resolver for all numbers: digits are scanned once, and each run is classified by its form and the words beside it.
+
+Eleven digits are a telephone or a СНИЛС, ten a passport, an ИНН or a telephone, sixteen a card or a policy. Patterns that
+do not know of each other would each claim the same digits; here the nearest word before them (or right after) speaks first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers import bank_account, bank_card, inn, oms, passport, phone, snils
+from policies.recognizers.identifier import THRESHOLD, Identifier, Number
+
+IDENTIFIERS = (
+    snils.IDENTIFIER,
+    inn.IDENTIFIER,
+    passport.IDENTIFIER,
+    oms.IDENTIFIER,
+    bank_card.IDENTIFIER,
+    bank_account.IDENTIFIER,
+    phone.IDENTIFIER,
+)
+
+
+def find(text: str, lower: str) -> Iterator[Finding]:
+    """Candidates among the digit runs; they may overlap. `text` and `lower` are the folded text in both letter cases."""
+    for run in _RUN.finditer(text):
+        groups = [match.span() for match in _GROUP.finditer(run[0])]
+        if sum(end - start for start, end in groups) >= _SHORTEST:
+            yield from _classify(text, lower, run, groups)
+    yield from passport.find_split(lower)
+
+
+_BEFORE = 60  # characters in which a word before a number still announces it
+_AFTER = 40
+_SHORTEST = 6  # digits
+_LONGEST = 20
+
+# Digits with at most three separators between them. Separators and digits are disjoint: the scan never goes back.
+_RUN = re.compile(r"[0-9](?:[ \-.()_/№]{0,3}[0-9])*")
+_GROUP = re.compile(r"[0-9]+")
+
+# Words for numbers that are no person's data, or that are not recognised yet: they keep a number from being taken for another.
+_OTHERS = (
+    r"загран\w*|водит\w* удост\w*|удостоверени\w*|прав[а]?|в/у|ву|стс|птс|огрн(?:ип)?|бик|кпп|окпо|оквэд|октмо|окато|кбк|уин|уип|уникальн\w* идент\w*"
+    r"|договор\w*|контракт\w*|заказ\w*|заявк\w*|заявлени\w*|обращени\w*|тикет\w*|инцидент\w*|артикул\w*|арт|накладн\w*|сч[её]т-фактур\w*|акт\w{0,2}"
+    r"|чек\w{0,2}|трек\w*|отправлени\w*|посылк\w*|штрих-?код\w*|серийн\w*|кадастр\w*|imei|vin|isbn|ean|gtin|осаго|каско|лицензи\w*|приказ\w*"
+    r"|код\w{0,2}|парти\w*|version|верси\w*|build|order\w*|ticket\w*|invoice\w*|tracking|sku|uuid|id|request\w*|session|pid|hash|build|commit"
+    r"|сумм\w*|бюджет\w*|цен\w*|стоимост\w*|price|amount|total"
+)
+_LABEL = re.compile(
+    r"(?<![a-zа-яё0-9])(?:"
+    + "|".join(f"(?P<{identifier.entity}>{identifier.label})" for identifier in IDENTIFIERS)
+    + f"|(?P<OTHER>{_OTHERS})"
+    + r")(?![a-zа-яё])"
+)
+_LINK = re.compile(r"[ ,(\"']{0,3}(?:-{1,2} ?)?(?:это )?(?:мой |моя |её |ее |его |номер )?")
+_MEASURE = re.compile(r"[ ]?(?:руб|р\.|₽|\$|€|usd|eur|%|шт|тыс|млн|млрд|долл|тенге|кг|км)")
+
+_BY_LENGTH: dict[int, tuple[Identifier, ...]] = {
+    length: tuple(identifier for identifier in IDENTIFIERS if length in identifier.lengths)
+    for length in range(_SHORTEST, _LONGEST + 1)
+}
+
+
+def _classify(text: str, lower: str, run: re.Match[str], groups: list[tuple[int, int]]) -> Iterator[Finding]:
+    origin = run.start()
+    for first, (opening, _) in enumerate(groups):
+        start = origin + opening
+        # A number before this one ends the reach of a word.
+        left = origin + groups[first - 1][1] if first else max(0, start - _BEFORE)
+        announced: str | None = None
+        digits = ""
+        for last in range(first, min(first + _LONGEST, len(groups))):
+            digits += run[0][slice(*groups[last])]
+            end = origin + groups[last][1]
+            if len(digits) > _LONGEST:
+                break
+            if not (identifiers := _BY_LENGTH.get(len(digits), ())):
+                continue
+            if announced is None:
+                announced = _label_before(lower, left, start)
+            yield from _candidates(text, lower, (start, end), digits, identifiers, announced)
+
+
+def _candidates(
+    text: str, lower: str, span: tuple[int, int], digits: str, identifiers: tuple[Identifier, ...], announced: str
+) -> Iterator[Finding]:
+    start, end = span
+    after = lower[end : end + _AFTER]
+    # Part of a longer code in Latin letters: a hash, a UUID, an article number.
+    if (start and _is_code(text[start - 1])) or (after and _is_code(after[0])):
+        return
+    label = announced or _label_after(after)
+    if start and text[start - 1] in "+(":
+        start -= 2 if text[start - 2 : start] == "+(" else 1
+    number = Number(text[start:end], digits, after)
+    for identifier in identifiers:
+        score = identifier.score(number, label == identifier.entity)
+        if label and label != identifier.entity:
+            score -= 0.3  # it is announced as something else
+        elif not label and _MEASURE.match(after):
+            score = 0.0
+        if score >= THRESHOLD:
+            yield Finding(start if identifier.entity is Entity.PHONE else span[0], end, identifier.entity, score)
+
+
+def _label_before(lower: str, left: int, start: int) -> str:
+    """The kind that the nearest word before a number announces: an entity, `OTHER`, or nothing."""
+    context = lower[left:start]
+    # Only what stands after the last digit speaks of this number, «п. 5 ст. 10» and the like aside.
+    for digits in _GROUP.finditer(context):
+        if digits.end() - digits.start() > 2:
+            context = lower[left + digits.end() : start]
+    nearest = None
+    for match in _LABEL.finditer(context):
+        nearest = match
+    return nearest.lastgroup or "" if nearest else ""
+
+
+def _label_after(after: str) -> str:
+    """The same for words right after it: «… — это мой паспорт»."""
+    link = _LINK.match(after)
+    match = _LABEL.match(after, link.end()) if link and link.end() else None
+    return (match.lastgroup or "") if match else ""
+
+
+def _is_code(character: str) -> bool:
+    return character.isascii() and (character.isalpha() or character == "_")

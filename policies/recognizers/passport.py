@@ -1,0 +1,67 @@
+"""The internal passport of Russia: series (region by ОКАТО and year of the blank) and number, ten digits without a check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, UNLIKELY, Example, Identifier, Number
+
+
+def plausible(series: str) -> bool:
+    """Whether four digits can be a series: a region of ОКАТО, then a year since 1997."""
+    return series[:2] in _REGIONS and (series[2:] >= "97" or series[2:] <= "29")
+
+
+def find_split(lower: str) -> Iterator[Finding]:
+    """Series and number with words between them: «серия 45 10, номер 123456»."""
+    for anchor in _SERIES.finditer(lower):
+        match = _SPLIT.match(lower, anchor.end())
+        if match:
+            yield Finding(*match.span("series"), Entity.PASSPORT, LABELLED)
+            yield Finding(*match.span("number"), Entity.PASSPORT, LABELLED)
+
+
+def _score(number: Number, labelled: bool) -> float:
+    if labelled:
+        return LABELLED if _CANONICAL.fullmatch(number.written) else 0.85
+    # Without a word for it only the usual way to write it counts: any ten digits are somebody's order number.
+    return 0.6 if _CANONICAL.fullmatch(number.written) and not number.bare and plausible(number.digits[:4]) else UNLIKELY
+
+
+_REGIONS = frozenset(
+    "01 03 04 05 07 08 10 11 12 14 15 17 18 19 20 22 24 25 26 27 28 29 30 32 33 34 36 37 38 40 41 42 44 45 46 47 49 50 52 53 54 "
+    "56 57 58 60 61 63 64 65 66 67 68 69 70 71 73 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99".split()
+)
+_CANONICAL = re.compile(r"[0-9]{2} ?[0-9]{2}[ -]?[0-9]{6}|[0-9]{2} [0-9]{2} [0-9]{3} [0-9]{3}|[0-9]{4} [0-9]{3} [0-9]{3}")
+_SERIES = re.compile(r"сери[яиюей]{1,2}|\bсер\.")
+_SPLIT = re.compile(
+    r"(?: паспорт\w{0,3})?[ :]{0,3}(?P<series>[0-9]{2} ?[0-9]{2})[ ,;.]{0,3}(?:№|n|no|номер\w{0,2}|ном\.)[ :№]{0,3}(?P<number>[0-9]{3} ?[0-9]{3})(?![0-9])"
+)
+
+IDENTIFIER = Identifier(
+    entity=Entity.PASSPORT,
+    lengths=frozenset({10}),
+    label=r"паспорт\w*|passport\w*|серия и номер|удостоверени\w* личности|п/п",
+    score=_score,
+)
+
+EXAMPLES = (
+    Example("паспорт 4510 123456", ("4510 123456",)),
+    Example("Паспорт: 45 10 123456, выдан ОВД", ("45 10 123456",)),
+    Example("паспорт 4510 № 123456", ("4510 № 123456",)),
+    Example("паспорт 4510123456", ("4510123456",)),
+    Example("паспорт гражданина Российской Федерации серия и номер 4510 123456", ("4510 123456",)),
+    Example("паспорт серии 4510 № 123456", ("4510", "123456")),
+    Example("серия 45 10, номер 123 456", ("45 10", "123 456")),
+    Example("4510 123456 — это паспорт", ("4510 123456",)),
+    Example("паспорт 45 10 12 34 56 потерял", ("45 10 12 34 56",)),
+    Example('{"passport": "4510123456"}', ("4510123456",)),
+    Example("Её данные: 4510 123456", ("4510 123456",)),
+    Example("Водительское удостоверение 4510 123456"),
+    Example("Заказ 4510123456 задерживается"),
+    Example("Серия 5, номер 12 журнала"),
+    Example("Загранпаспорт 75 1234567"),
+)

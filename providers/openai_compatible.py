@@ -1,0 +1,354 @@
+"""Any upstream that speaks OpenAI's chat completions: vLLM, llama.cpp, LM Studio, Cloud.ru, MWS, OpenAI."""
+
+import asyncio
+import io
+import re
+import ssl
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import aiohttp
+from msgspec import Meta, Struct
+from yarl import URL
+
+from providers.addresses import PrivateResolver, is_private_host
+from providers.chat import ChatRequest, Chunk
+from providers.errors import (
+    CLIENT_ERRORS,
+    MalformedReplyError,
+    ProviderError,
+    UnusableSettingsError,
+    from_client,
+    from_status,
+    retry_after_seconds,
+    safe_request_id,
+    was_disconnected,
+)
+from providers.openai_wire import DONE, ReplyReader, encode_request, error_code
+from providers.protocol import Readiness
+from providers.router import ModelSettings, ProviderName, Residency
+from providers.sse import EventParser
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds. `connect`: name, TCP and TLS. `first_byte`: from sending to the first byte of the answer's body.
+
+    `idle`: between two pieces of the answer. `total`: the whole exchange, the reader's own pauses included.
+    """
+
+    connect: Seconds = 10.0
+    first_byte: Seconds = 120.0
+    idle: Seconds = 60.0
+    total: Seconds = 900.0
+
+
+class OpenAICompatibleSettings(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="openai_compatible", kw_only=True
+):
+    """`base_url` ends where `/chat/completions` begins, usually in `/v1`.
+
+    `ca_file`, when given, is the only authority trusted for this upstream. `headers` are sent as they are and hold
+    no secret: the key has its file. `keepalive` (seconds) stays below the upstream's own idle limit; 0 makes a new
+    connection for every request.
+    """
+
+    name: ProviderName
+    models: tuple[ModelSettings, ...]
+    base_url: str
+    api_key_file: str = ""
+    ca_file: str = ""
+    headers: dict[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+    keepalive: Annotated[float, Meta(ge=0)] = 15.0
+
+
+@asynccontextmanager
+async def open_openai_compatible(settings: OpenAICompatibleSettings) -> AsyncIterator["OpenAICompatible"]:
+    """Reads the key and the CA file once, now. Raises UnusableSettingsError naming the first thing that is wrong."""
+    problems = _refusals(settings)
+    if problems:
+        raise UnusableSettingsError(problems[0])
+    url = URL(settings.base_url)
+    headers = dict(settings.headers)
+    if settings.api_key_file:
+        headers["Authorization"] = f"Bearer {await asyncio.to_thread(_read_key, settings.api_key_file)}"
+    tls = await asyncio.to_thread(_tls_context, settings.ca_file) if url.scheme == "https" else None
+    inside = url.scheme == "http" or any(model.residency is Residency.LOCAL for model in settings.models)
+    async with open_session(
+        tls=tls, inside=inside, keepalive=settings.keepalive, timeouts=settings.timeouts
+    ) as session:
+        yield OpenAICompatible(settings.name, session, url, headers, settings.timeouts)
+
+
+def problems_of_openai_compatible(settings: OpenAICompatibleSettings) -> list[str]:
+    """What makes opening fail, and what an operator should not leave as it is. Reads files, asks no network."""
+    problems = _refusals(settings)
+    with suppress(OSError):
+        if settings.api_key_file and Path(settings.api_key_file).stat().st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+            problems.append(f"api_key_file of `{settings.name}` is open to other users, set its mode to 0400")
+    return problems
+
+
+@asynccontextmanager
+async def open_session(
+    *, tls: ssl.SSLContext | None, inside: bool, keepalive: float, timeouts: Timeouts
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """The one kind of HTTP session we use. `inside`: no connection leaves the company's network.
+
+    The environment's proxies are ignored, cookies are dropped, and TLS verification cannot be switched off.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=0,  # how many requests run at once is the appliance's decision, not a hidden queue's
+        force_close=not keepalive,
+        keepalive_timeout=keepalive or None,
+        ssl=tls or True,
+        resolver=PrivateResolver() if inside else None,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+    ) as session:
+        yield session
+
+
+class OpenAICompatible:
+    """One upstream, one keep-alive session. Made by open_openai_compatible, or over a session of open_session."""
+
+    def __init__(
+        self, name: str, session: aiohttp.ClientSession, base_url: URL, headers: dict[str, str], timeouts: Timeouts
+    ) -> None:
+        self.name: Final = name
+        self._session = session
+        self._url = base_url / "chat" / "completions"
+        self._headers = _OUR_HEADERS | headers
+        self._timeouts = timeouts
+
+    def readiness(self) -> Readiness:
+        return Readiness(ready=True)
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        # (1) send, within the first-byte limit
+        reading = _Reading(self._timeouts)
+        response = await self._send(encode_request(request), reading)
+        try:
+            # (2) a whole completion, or events
+            reply = ReplyReader(safe_request_id(response.headers.get("x-request-id")))
+            reading.request_id = reply.request_id
+            kind = response.content_type
+            if kind == "text/html":
+                raise MalformedReplyError("the upstream answered with a web page", request_id=reply.request_id)
+            if kind == "application/json":
+                chunk = _read(reply, await _whole(response, reading))
+                if chunk:
+                    yield chunk
+            else:
+                # (3) hand on each chunk as it comes, until [DONE] or the end of the bytes
+                parser, done = EventParser(), False
+                while not done and (received := await reading.more(response)):
+                    for event in parser.feed(received):
+                        if done := event == DONE:
+                            break
+                        if chunk := _read(reply, event):
+                            yield chunk
+                if done:
+                    await _drain(response)
+            reply.end()
+        finally:
+            # An unread rest means a closed connection, at once; a fully read answer has given it back already.
+            response.close()
+
+    async def _send(self, body: bytes, reading: "_Reading") -> aiohttp.ClientResponse:
+        """The response to go on reading, its status 200. Raises for every other."""
+        try:
+            async with asyncio.timeout_at(reading.deadline()):
+                try:
+                    response = await self._post(body)
+                except CLIENT_ERRORS as error:
+                    if not was_disconnected(error):
+                        raise
+                    # An upstream may close a connection that we believed alive (llama.cpp does after every stream,
+                    # having promised not to): once more, to the same upstream, for it has answered nothing yet.
+                    response = await self._post(body)
+        except CLIENT_ERRORS as error:
+            raise from_client(error, began=False) from None
+        if response.status != 200:
+            try:
+                raise await _failure(response)
+            finally:
+                response.close()
+        return response
+
+    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+        # Above 1 MiB the client wants a file, to write it in pieces.
+        data = body if len(body) < 1_000_000 else io.BytesIO(body)
+        return await self._session.post(self._url, data=data, headers=self._headers, allow_redirects=False)
+
+
+class _Reading:
+    """The clock of one exchange."""
+
+    __slots__ = ("_idle", "_loop", "_next", "_total", "began", "request_id")
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._idle = timeouts.idle
+        now = self._loop.time()
+        self._total = now + timeouts.total
+        self._next = now + timeouts.first_byte
+        self.began = False
+        self.request_id = ""
+
+    def deadline(self) -> float:
+        return min(self._next, self._total)
+
+    async def more(self, response: aiohttp.ClientResponse) -> bytes:
+        """The bytes that have come by now, waiting for some within the limits; b"" at the end."""
+        if self.began:
+            self._next = self._loop.time() + self._idle
+        try:
+            async with asyncio.timeout_at(self.deadline()):
+                received = await response.content.readany()
+        except CLIENT_ERRORS as error:
+            raise from_client(error, began=self.began, request_id=self.request_id) from None
+        self.began = True
+        return received
+
+
+_OUR_HEADERS: Final = {
+    "Accept": "text/event-stream, application/json",
+    "Accept-Encoding": "identity",  # nothing to inflate, nothing to blow up
+    "Content-Type": "application/json",
+    "User-Agent": "llm-client/1.0",
+}
+_MAX_COMPLETION: Final = 16 * 1_048_576
+_MAX_ERROR: Final = 65_536
+_ERROR_BODY_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 0.1
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
+_SECRET_HEADER: Final = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+
+
+def _read(reply: ReplyReader, json: bytes) -> Chunk | None:
+    try:
+        return reply.read(json)
+    except CLIENT_ERRORS as error:
+        raise from_client(error, began=True, request_id=reply.request_id) from None
+
+
+async def _whole(response: aiohttp.ClientResponse, reading: _Reading) -> bytes:
+    """A body that is one JSON document: some servers answer so although a stream was asked for."""
+    body = bytearray()
+    while received := await reading.more(response):
+        body += received
+        if len(body) > _MAX_COMPLETION:
+            raise MalformedReplyError(f"the upstream sent a completion longer than {_MAX_COMPLETION} bytes")
+    return bytes(body)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what stands between [DONE] and the end of the body, so that the connection can be used again."""
+    with suppress(*CLIENT_ERRORS):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await response.content.read(_MAX_ERROR)
+            await response.content.read(1)
+
+
+async def _failure(response: aiohttp.ClientResponse) -> ProviderError:
+    """The error for a status other than 200. Of the body only a known code is used."""
+    body = b""
+    with suppress(*CLIENT_ERRORS):
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+            body = await response.content.read(_MAX_ERROR)
+    return from_status(
+        response.status,
+        retry_after=retry_after_seconds(response.headers.get("retry-after"), now=datetime.now(UTC)),
+        request_id=safe_request_id(response.headers.get("x-request-id")),
+        code=error_code(body),
+    )
+
+
+def _refusals(settings: OpenAICompatibleSettings) -> list[str]:
+    return [
+        *_address_problems(settings),
+        *_file_problems(settings),
+        *_header_problems(settings),
+    ]
+
+
+def _address_problems(settings: OpenAICompatibleSettings) -> list[str]:
+    name = settings.name
+    try:
+        url = URL(settings.base_url)
+    except ValueError:
+        return [f"base_url of `{name}` is not a URL"]
+    if url.scheme not in ("http", "https") or not url.host:
+        return [f"base_url of `{name}` is not an http or https URL"]
+    problems = []
+    if url.user or url.password or url.query_string or url.fragment:
+        problems.append(
+            f"base_url of `{name}` must hold no user, password, query or fragment, the key has its own file"
+        )
+    inside = is_private_host(url.host)
+    if url.scheme == "http" and not inside:
+        problems.append(f"base_url of `{name}` leaves the company's network over plain http, use https")
+    problems += [
+        f"model `{model.name}` of `{name}` is declared local, but `{url.host}` is not a host inside the company"
+        for model in settings.models
+        if model.residency is Residency.LOCAL and not inside
+    ]
+    return problems
+
+
+def _file_problems(settings: OpenAICompatibleSettings) -> list[str]:
+    problems = []
+    try:
+        if settings.api_key_file:
+            _read_key(settings.api_key_file)
+    except OSError:
+        problems.append(f"api_key_file of `{settings.name}` cannot be read")
+    except ValueError:
+        problems.append(f"api_key_file of `{settings.name}` must hold one line without spaces: the key")
+    try:
+        if settings.ca_file:
+            _tls_context(settings.ca_file)
+    except (OSError, ssl.SSLError):
+        problems.append(f"ca_file of `{settings.name}` cannot be read as PEM certificates")
+    return problems
+
+
+def _header_problems(settings: OpenAICompatibleSettings) -> list[str]:
+    problems = []
+    for header, value in settings.headers.items():
+        if not _TOKEN.fullmatch(header) or not value.isascii() or not value.isprintable():
+            problems.append(f"headers of `{settings.name}` hold one that HTTP does not allow")
+        elif _SECRET_HEADER.search(header):
+            problems.append(f"header `{header}` of `{settings.name}` looks like a secret, use `api_key_file`")
+        elif header.lower() in _RESERVED_HEADERS:
+            problems.append(f"header `{header}` of `{settings.name}` is set by the client itself, remove it")
+    return problems
+
+
+_RESERVED_HEADERS: Final = frozenset(
+    {name.lower() for name in _OUR_HEADERS}
+    | {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "expect"}
+)
+
+
+def _read_key(path: str) -> str:
+    key = Path(path).read_text(encoding="utf-8").strip()
+    if not _KEY.fullmatch(key):
+        raise ValueError("not a key")
+    return key
+
+
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file or None)
