@@ -1,161 +1,178 @@
-"""Merkle tree hashes and proofs, RFC 9162 sections 2.1.1 to 2.1.4, with SHA-256. Pure."""
+"""Merkle tree hashes, inclusion and consistency proofs, RFC 9162 section 2.1."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+import hmac
+from collections.abc import Sequence
+from hashlib import sha256
 
-import msgspec
+from msgspec import Struct
 
-from audit.errors import VerificationError
+from audit.errors import Finding, VerificationError
 
 HASH_SIZE = 32
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+EMPTY_ROOT = sha256(b"").digest()  # section 2.1.1: MTH({})
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """Hash of one leaf: SHA-256(0x00 ‖ leaf)."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
+    """The hash of a leaf: SHA-256(0x00 ‖ leaf)."""
+    return sha256(b"\x00" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node: SHA-256(0x01 ‖ left ‖ right)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right)."""
+    return sha256(b"\x01" + left + right).digest()
 
 
-class Frontier(msgspec.Struct, frozen=True):
-    """The right edge of a tree: the roots of its perfect subtrees, largest first. Enough to append and to tell the root."""
+class Frontier(Struct, frozen=True):
+    """The right edge of a tree: the roots of its complete subtrees, largest first, one for every bit set in `size`."""
 
     size: int = 0
-    hashes: tuple[bytes, ...] = ()
+    nodes: tuple[bytes, ...] = ()
 
-    def append(self, leaf: bytes) -> Frontier:
-        """The edge after one more leaf hash; O(log size)."""
-        hashes = list(self.hashes)
-        joined, size = leaf, self.size
-        while size & 1:  # a perfect subtree of this height stands to the left: the two become one
-            joined = node_hash(hashes.pop(), joined)
+    def extended(self, leaves: Sequence[bytes]) -> Frontier:
+        """This frontier after more leaf hashes. Costs one node hash a leaf; the frontier itself stays as it is."""
+        row = list(leaves)
+        waiting = list(self.nodes)
+        nodes: list[bytes] = []
+        size = self.size
+        while row or size:
+            if size & 1:
+                row.insert(0, waiting.pop())
+            if len(row) & 1:
+                nodes.append(row.pop())
+            pairs = iter(row)
+            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
             size >>= 1
-        return Frontier(self.size + 1, (*hashes, joined))
+        return Frontier(self.size + len(leaves), tuple(reversed(nodes)))
 
-    def extend(self, leaves: Iterable[bytes]) -> Frontier:
-        """The edge after several leaf hashes."""
-        frontier = self
-        for leaf in leaves:
-            frontier = frontier.append(leaf)
-        return frontier
-
-    @property
     def root(self) -> bytes:
-        """The tree's root hash."""
-        if not self.hashes:
+        """The Merkle tree hash over all leaves so far."""
+        if not self.nodes:
             return EMPTY_ROOT
-        root = self.hashes[-1]
-        for left in reversed(self.hashes[:-1]):
-            root = node_hash(left, root)
+        root = self.nodes[-1]
+        for node in reversed(self.nodes[:-1]):
+            root = node_hash(node, root)
         return root
 
-    def encode(self) -> bytes:
-        """Size (8 bytes, big-endian), then the hashes."""
-        return self.size.to_bytes(8, "big") + b"".join(self.hashes)
+    def packed(self) -> bytes:
+        """The nodes, concatenated; with the size that is all there is to store."""
+        return b"".join(self.nodes)
 
     @classmethod
-    def decode(cls, data: bytes) -> Frontier:
-        """Of `encode`'s bytes. Raises VerificationError when the number of hashes does not fit the size."""
-        size = int.from_bytes(data[:8], "big")
-        hashes = tuple(data[at : at + HASH_SIZE] for at in range(8, len(data), HASH_SIZE))
-        if len(data) < 8 or (len(data) - 8) % HASH_SIZE or len(hashes) != size.bit_count():
-            raise VerificationError("край дерева записан неверно")
-        return cls(size, hashes)
+    def unpacked(cls, size: int, packed: bytes) -> Frontier:
+        """The frontier that was stored. Raises VerificationError when the two do not fit together."""
+        if size < 0 or len(packed) != HASH_SIZE * size.bit_count():
+            raise VerificationError("сохранённый край дерева не подходит к его размеру", Finding.STATE)
+        return cls(size, tuple(packed[at : at + HASH_SIZE] for at in range(0, len(packed), HASH_SIZE)))
 
 
-def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over all leaf hashes."""
-    return Frontier().extend(leaves).root
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """The Merkle tree hash over these leaf hashes (section 2.1.1)."""
+    return Frontier().extended(leaves).root()
+
+
+def inclusion_ranges(index: int, size: int) -> tuple[tuple[int, int], ...]:
+    """The leaf ranges whose roots are the inclusion proof of leaf `index`, in the proof's order (section 2.1.3.1).
+
+    Kept apart from the hashes so that whoever stores subtree hashes can answer from them.
+    """
+    if not 0 <= index < size:
+        raise IndexError(f"leaf {index} of {size}")
+    ranges = []
+    start, stop = 0, size
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            ranges.append((middle, stop))
+            stop = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    return tuple(reversed(ranges))
+
+
+def consistency_ranges(old: int, new: int) -> tuple[tuple[int, int], ...]:
+    """The leaf ranges whose roots are the consistency proof between two sizes, in the proof's order (section 2.1.4.1)."""
+    if not 0 < old <= new:
+        raise IndexError(f"size {old} of {new}")
+    ranges = []
+    start, stop = 0, new
+    while stop != old:
+        middle = start + _split(stop - start)
+        if old <= middle:
+            ranges.append((middle, stop))
+            stop = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    if start != 0:  # the old tree is not a complete subtree of the new one: its last part must be given
+        ranges.append((start, stop))
+    return tuple(reversed(ranges))
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The audit path of leaf `index`, nearest sibling first (section 2.1.3.1). `leaves` are leaf hashes."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(index)
-    if len(leaves) == 1:
-        return ()
-    split = _split(len(leaves))
-    if index < split:
-        return (*inclusion_proof(leaves[:split], index), root_of(leaves[split:]))
-    return (*inclusion_proof(leaves[split:], index - split), root_of(leaves[:split]))
-
-
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Check that `leaf` (a leaf hash) stands at `index` in a tree of `size` with `root` (section 2.1.3.2).
-
-    Raises VerificationError.
-    """
-    if not 0 <= index < size:
-        raise VerificationError("номер записи больше размера журнала")
-    node, last, result = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            raise VerificationError("доказательство длиннее дерева")
-        if node & 1 or node == last:
-            result = node_hash(sibling, result)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            result = node_hash(result, sibling)
-        node, last = node >> 1, last >> 1
-    if last or result != root:
-        raise VerificationError("доказательство включения не сходится с корнем")
+    """The inclusion proof of leaf `index` in the tree over these leaf hashes."""
+    return tuple(tree_root(leaves[start:stop]) for start, stop in inclusion_ranges(index, len(leaves)))
 
 
 def consistency_proof(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
-    """Proof that the tree over the first `old` leaves is a prefix of the whole (section 2.1.4.1)."""
-    if not 0 < old <= len(leaves):
-        raise IndexError(old)
-    return _subproof(leaves, old, whole=True)
+    """The proof that the tree over the first `old` leaf hashes is a prefix of the tree over all of them."""
+    return tuple(tree_root(leaves[start:stop]) for start, stop in consistency_ranges(old, len(leaves)))
 
 
-def _subproof(leaves: Sequence[bytes], old: int, *, whole: bool) -> tuple[bytes, ...]:
-    if old == len(leaves):
-        return () if whole else (root_of(leaves),)
-    split = _split(len(leaves))
-    if old <= split:
-        return (*_subproof(leaves[:split], old, whole=whole), root_of(leaves[split:]))
-    return (*_subproof(leaves[split:], old - split, whole=False), root_of(leaves[:split]))
-
-
-def verify_consistency(old: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> None:
-    """Check that the tree of `size` with `root` grew out of the one of `old` with `old_root` (section 2.1.4.2).
-
-    Raises VerificationError.
-    """
-    if old == size:
-        if proof or old_root != root:
-            raise VerificationError("две разные истории одного размера")
-        return
-    if not 0 < old < size or not proof:
-        raise VerificationError("доказательство преемственности неверной формы")
-    path = list(proof)
-    if old & (old - 1) == 0:  # a perfect tree: its root is where the path starts
-        path.insert(0, old_root)
-    node, last = old - 1, size - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    first = second = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            raise VerificationError("доказательство длиннее дерева")
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Raise VerificationError unless `leaf` (a leaf hash) is number `index` of the tree with this size and root (2.1.3.2)."""
+    if not 0 <= index < size:
+        raise _proof_error("номер записи не меньше размера дерева", index)
+    node, last, computed = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0 or len(sibling) != HASH_SIZE:
+            raise _proof_error("доказательство включения неверной длины", index)
         if node & 1 or node == last:
-            first, second = node_hash(sibling, first), node_hash(sibling, second)
+            computed = node_hash(sibling, computed)
             while not node & 1 and node:
                 node, last = node >> 1, last >> 1
         else:
-            second = node_hash(second, sibling)
+            computed = node_hash(computed, sibling)
         node, last = node >> 1, last >> 1
-    if last or first != old_root or second != root:
-        raise VerificationError("новое состояние журнала не продолжает прежнее")
+    if last != 0 or not hmac.compare_digest(computed, root):
+        raise _proof_error("доказательство включения не сходится с корнем", index)
+
+
+def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> None:
+    """Raise VerificationError unless the tree of `old` leaves is a prefix of the tree of `new` leaves (section 2.1.4.2)."""
+    if not 0 < old <= new:
+        raise _proof_error("размеры деревьев не упорядочены")
+    if old == new:
+        if proof or not hmac.compare_digest(old_root, new_root):
+            raise _proof_error("деревья одного размера различны")
+        return
+    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if not path or any(len(node) != HASH_SIZE for node in path):
+        raise _proof_error("доказательство согласованности неверной длины")
+    node, last = old - 1, new - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    before = after = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            raise _proof_error("доказательство согласованности неверной длины")
+        if node & 1 or node == last:
+            before, after = node_hash(sibling, before), node_hash(sibling, after)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            after = node_hash(after, sibling)
+        node, last = node >> 1, last >> 1
+    if last != 0 or not hmac.compare_digest(before, old_root) or not hmac.compare_digest(after, new_root):
+        raise _proof_error("доказательство согласованности не сходится с корнями")
 
 
 def _split(size: int) -> int:
-    """The largest power of two smaller than `size`."""
+    """The largest power of two smaller than `size` (RFC 9162 calls it k)."""
     return 1 << ((size - 1).bit_length() - 1)
+
+
+def _proof_error(message: str, seq: int | None = None) -> VerificationError:
+    return VerificationError(message, Finding.PROOF, seq)

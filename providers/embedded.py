@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -52,6 +53,7 @@ async def open_embedded(settings: EmbeddedSettings) -> AsyncIterator["Embedded"]
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
+        provider.stopped()
 
 
 def problems_of_embedded(settings: EmbeddedSettings) -> list[str]:
@@ -63,6 +65,7 @@ class Embedded:
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self.name: Final = settings.name
+        self.process_id = 0  # the engine's, while one runs
         self._settings = settings
         self._client: OpenAICompatible | None = None
         self._state = Readiness(ready=False, reason="the embedded engine is starting", retry_after=5.0)
@@ -97,7 +100,10 @@ class Embedded:
             self._fail(f"model_file of `{self.name}` cannot be loaded, fetch it again")
         finally:
             if self._state.ready or self._state.retry_after:
-                self._fail("the embedded engine has stopped")
+                self.stopped()
+
+    def stopped(self) -> None:
+        self._fail("the embedded engine has stopped")
 
     async def _serve(self) -> bool:
         """Start an engine and wait for its end. False when it never got as far as answering."""
@@ -112,6 +118,7 @@ class Embedded:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        self.process_id = process.pid
         try:
             address = await _ordered(process, self._order(key))
             if not address:
@@ -124,6 +131,7 @@ class Embedded:
             return True
         finally:
             self._client = None
+            self.process_id = 0
             with suppress(ProcessLookupError):
                 process.kill()  # it holds nothing that a gentler end would save
             await process.wait()
@@ -153,7 +161,7 @@ def cpu_problem(cpuinfo: str) -> str:
 
 async def _ordered(process: asyncio.subprocess.Process, order: EngineOrder) -> str:
     """Hand the order over and wait for the address, "" when the process ended or refused instead."""
-    if process.stdin is None or process.stdout is None:
+    if process.stdin is None or process.stdout is None:  # pragma: no cover - for the type checker: it has both pipes
         raise AssertionError("the engine is started with pipes")
     with suppress(ConnectionError):
         process.stdin.write(msgspec.json.encode(order) + b"\n")
@@ -172,6 +180,8 @@ def _residency_problems(settings: EmbeddedSettings) -> list[str]:
 
 def _engine_problems(settings: EmbeddedSettings) -> list[str]:
     problems = []
+    if find_spec("xllamacpp") is None:
+        problems.append("the embedded engine is not installed, install the extra `embedded`")
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (wrong := cpu_problem(cpuinfo.read_text(encoding="utf-8"))):
         problems.append(wrong)

@@ -103,20 +103,25 @@ async def open_session(
 
     The environment's proxies are ignored, cookies are dropped, and TLS verification cannot be switched off.
     """
+    resolver = PrivateResolver() if inside else None
     connector = aiohttp.TCPConnector(
         limit=0,  # how many requests run at once is the appliance's decision, not a hidden queue's
         force_close=not keepalive,
         keepalive_timeout=keepalive or None,
         ssl=tls or True,
-        resolver=PrivateResolver() if inside else None,
+        resolver=resolver,
     )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
-    ) as session:
-        yield session
+    try:
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+        ) as session:
+            yield session
+    finally:
+        if resolver:
+            await resolver.close()
 
 
 class OpenAICompatible:
@@ -138,6 +143,7 @@ class OpenAICompatible:
         # (1) send, within the first-byte limit
         reading = _Reading(self._timeouts)
         response = await self._send(encode_request(request), reading)
+        reading.watch(response)
         try:
             # (2) a whole completion, or events
             reply = ReplyReader(safe_request_id(response.headers.get("x-request-id")))
@@ -162,6 +168,7 @@ class OpenAICompatible:
                     await _drain(response)
             reply.end()
         finally:
+            reading.stop()
             # An unread rest means a closed connection, at once; a fully read answer has given it back already.
             response.close()
 
@@ -193,33 +200,61 @@ class OpenAICompatible:
 
 
 class _Reading:
-    """The clock of one exchange."""
+    """The clock of one exchange.
 
-    __slots__ = ("_idle", "_loop", "_next", "_total", "began", "request_id")
+    One timer watches it all, since a timer for each chunk would cost more than reading the chunk. It looks at least
+    once in every `idle` seconds, so no deadline set from now on can be missed; when one has passed it closes the
+    response, which wakes whoever waits for it.
+    """
+
+    __slots__ = ("_deadline", "_expired", "_idle", "_loop", "_response", "_timer", "_total", "began", "request_id")
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
         self._idle = timeouts.idle
         now = self._loop.time()
         self._total = now + timeouts.total
-        self._next = now + timeouts.first_byte
+        self._deadline = min(now + timeouts.first_byte, self._total)
+        self._expired = False
+        self._response: aiohttp.ClientResponse | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.began = False
         self.request_id = ""
 
     def deadline(self) -> float:
-        return min(self._next, self._total)
+        return self._deadline
+
+    def watch(self, response: aiohttp.ClientResponse) -> None:
+        """From here on the clock closes `response` when its time is up. The caller ends this with stop()."""
+        self._response = response
+        self._arm()
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
 
     async def more(self, response: aiohttp.ClientResponse) -> bytes:
         """The bytes that have come by now, waiting for some within the limits; b"" at the end."""
         if self.began:
-            self._next = self._loop.time() + self._idle
+            self._deadline = min(self._loop.time() + self._idle, self._total)
         try:
-            async with asyncio.timeout_at(self.deadline()):
-                received = await response.content.readany()
+            received = await response.content.readany()
         except CLIENT_ERRORS as error:
-            raise from_client(error, began=self.began, request_id=self.request_id) from None
+            cause = TimeoutError() if self._expired else error
+            raise from_client(cause, began=self.began, request_id=self.request_id) from None
+        self._deadline = self._total  # while the reader is busy with it, only the whole exchange is timed
         self.began = True
         return received
+
+    def _arm(self) -> None:
+        self._timer = self._loop.call_at(min(self._deadline, self._loop.time() + self._idle), self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() < self._deadline:
+            self._arm()
+        elif self._response:
+            self._expired = True
+            self._response.close()
 
 
 _OUR_HEADERS: Final = {

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 import msgspec
-from policies import Entity
 from rich.console import Console
 from rich.table import Table
 
 from appliance.commands.options import chosen, fail, with_settings
 from appliance.events import AuthFailed, Booted, Event, Intent, Outcome, Refused, ShutDown, decode
 from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
+from policies import Entity
 
 
 @click.group(name="audit")

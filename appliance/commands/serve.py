@@ -44,10 +44,19 @@ def serve_command(settings_file: Path | None, state: Path, local_model: str) -> 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_serve(settings))
-    except SettingsError as error:
-        fail(*error.problems)
-    except (AuditError, PoliciesError, ProviderError) as error:
-        fail(str(error))
+    except* SettingsError as group:
+        fail(*(problem for error in leaves(group) if isinstance(error, SettingsError) for problem in error.problems))
+    except* (AuditError, PoliciesError, ProviderError) as group:
+        fail(*(str(error) for error in leaves(group)))
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    """The errors in a group; Litestar runs its lifespan in a task group, which wraps what a part could not open with."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 def create_keys(settings: Settings) -> list[Path]:

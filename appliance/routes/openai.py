@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from appliance.errors import BadRequestError
@@ -25,7 +26,7 @@ _LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
 @post("/v1/chat/completions", status_code=200)
 async def chat_completions(
     request: Request[None, None, State], service: NamedDependency[Service]
-) -> Response[bytes] | ASGIApp:
+) -> ASGIApp:
     """Answer a chat request, streamed or whole."""
     principal = await service.authenticate(request.headers.get("authorization"))
     request_id = request.scope["state"][REQUEST_ID]
@@ -44,9 +45,8 @@ async def chat_completions(
         )
         if not asked.stream:
             response = await collect(answer.chunks)
-            return Response(
-                wire.encode(wire.completion(response, stamp)), media_type=MediaType.JSON, headers=_headers(answer)
-            )
+            whole = wire.encode(wire.completion(response, stamp))
+            return ASGIResponse(body=whole, media_type=MediaType.JSON, headers=_headers(answer))
         headers = {**_headers(answer), "X-Request-Id": request_id}
         return EventStream(_events(answer, stamp), headers, event_of, stack.pop_all())
     raise AssertionError("the stack above never swallows an error")

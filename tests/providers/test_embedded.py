@@ -71,6 +71,14 @@ async def test_a_model_file_that_cannot_be_used_fails_this_provider_and_nothing_
         assert caught.value.retry_after is None
 
 
+async def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("providers.embedded.find_spec", lambda name: None)
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    async with open_provider(settings(path)) as provider:
+        assert "not installed" in (await settled(provider)).reason
+
+
 async def test_closing_while_it_is_loading_leaves_no_process(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))

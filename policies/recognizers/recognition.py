@@ -1,0 +1,70 @@
+"""All recognisers over one text, window by window, and the resolver that leaves no two findings of one place.
+
+A window keeps every step short: no single call into the regular expression engine holds the interpreter for long, however
+long the text is, and between windows the caller can take it, or stop the work.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable, Iterator
+
+from policies import names
+from policies.finding import Finding
+from policies.folding import fold
+from policies.recognizers import birth_date, credentials, email, numbers, special
+
+
+def recognize(text: str, checkpoint: Callable[[], None] = lambda: None) -> tuple[Finding, ...]:
+    """The findings in `text`, in its order and without overlaps.
+
+    `checkpoint` is called between windows; what it raises ends the work.
+    """
+    findings = list(credentials.find(text))
+    for core_start in range(0, max(len(text), 1), _WINDOW):
+        checkpoint()
+        findings += _in_window(text, core_start)
+    return resolve(findings)
+
+
+def resolve(candidates: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The surest, then longest, of candidates that overlap; what of a less sure one lies outside it stays covered.
+
+    A loser is cut and not dropped: that another recogniser was surer of one part does not make the rest safe to send.
+    """
+    chosen: list[Finding] = []
+    for candidate in sorted(candidates, key=lambda found: (-found.score, found.start - found.end, found.start, found.entity)):
+        rest = [(candidate.start, candidate.end)]
+        place = bisect.bisect_left(chosen, candidate.start, key=lambda found: found.end)
+        while place < len(chosen) and chosen[place].start < candidate.end:
+            start, end = rest.pop()
+            taken = chosen[place]
+            rest += [(start, taken.start), (taken.end, end)]
+            place += 1
+        for start, end in rest:
+            whole = (start, end) == (candidate.start, candidate.end)
+            if whole or end - start >= _WORTH_KEEPING:
+                bisect.insort(chosen, Finding(start, end, candidate.entity, candidate.score))
+    return tuple(chosen)
+
+
+_WINDOW = 2_000  # characters whose findings belong to one window
+_MARGIN = 320  # characters seen on both sides besides: longer than any finding of a window with its context
+_WORTH_KEEPING = 4  # characters; shorter remains of an overlap are separators and endings
+
+
+def _in_window(text: str, core_start: int) -> Iterator[Finding]:
+    start = max(0, core_start - _MARGIN)
+    folded = fold(text[start : core_start + _WINDOW + _MARGIN])
+    persons = list(names.find(folded.text, folded.lower))
+    found = [
+        *persons,
+        *numbers.find(folded.text, folded.lower),
+        *email.find(folded.lower),
+        *birth_date.find(folded.lower, persons),
+        *special.find(folded.lower, persons),
+    ]
+    for finding in found:
+        place, end = folded.original(finding.start, finding.end)
+        if core_start <= start + place < core_start + _WINDOW:
+            yield Finding(start + place, start + end, finding.entity, finding.score)
