@@ -65,7 +65,8 @@ def init_command(settings_file: Path | None, state: Path) -> None:
 @click.option("--reach", is_flag=True, help="Также проверить, что поставщики доступны по сети.")
 def check_command(settings_file: Path | None, state: Path, *, reach: bool) -> None:
     """Проверить настройки, права на файлы ключей и политику; показать все ошибки сразу. Код выхода 2 — ошибки есть."""
-    from appliance.settings import problems, unreachable
+    from appliance.commands.reach import unreachable
+    from appliance.settings import problems
 
     settings = chosen(settings_file, state)
     found = problems(settings)

@@ -140,7 +140,7 @@ class Gateway:
         except UninspectableError as error:
             await self._refuse(error, principal, call, RefusalReason.UNINSPECTABLE)
         try:
-            found = await self._detector.detect([Text(field.content, field.label) for field in fields])
+            found = await self._detector.detect([_text(field) for field in fields])
         except DetectorError:
             failure = InspectionError(
                 "the request could not be inspected for personal data, so it was not sent: try again"
@@ -365,6 +365,11 @@ def _collect(request: ChatRequest) -> list[Field]:
                 "the request holds a lone surrogate, which is not Unicode text: remove it", "messages"
             )
     return list(fields)
+
+
+def _text(field: Field) -> Text:
+    # In a name that must keep its form, `_` stands for a space; where exactly something was found in it does not matter.
+    return Text(field.content, field.label) if field.maskable else Text(field.content.replace("_", " "), field.label)
 
 
 def _encodable(text: str) -> bool:

@@ -12,12 +12,24 @@ from pathlib import Path
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from appliance.commands.options import chosen, fail, with_settings
-from appliance.events import AuthFailed, Booted, Event, Intent, Outcome, Refused, ShutDown, decode
+from appliance.events import (
+    AuthFailed,
+    Booted,
+    Event,
+    Intent,
+    Outcome,
+    RefusalReason,
+    Refused,
+    ShutDown,
+    Status,
+    decode,
+)
 from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
-from policies import Entity
+from policies import Entity, Verdict
 
 
 @click.group(name="audit")
@@ -92,51 +104,62 @@ def _reader(settings_file: Path | None, state: Path) -> Iterator[AuditReader]:
         fail(str(error))
 
 
+_VERDICT = {Verdict.SEND: "как есть", Verdict.MASK: "со скрытыми данными", Verdict.REFUSE: "отказ"}
+_STATUS = {
+    Status.COMPLETED: "ответ получен",
+    Status.FAILED: "поставщик не ответил",
+    Status.INTERRUPTED: "поставщик оборвал ответ",
+    Status.ABORTED: "прервано с нашей стороны",
+    Status.UNKNOWN: "неизвестно: процесс был остановлен",
+}
+_REASON = {
+    RefusalReason.POLICY: "политика",
+    RefusalReason.PURPOSE: "цель не названа или не разрешена ключу",
+    RefusalReason.NOT_READY: "разрешённый маршрут не готов",
+    RefusalReason.UNINSPECTABLE: "есть то, что нельзя проверить",
+    RefusalReason.DETECTOR: "проверка не удалась",
+}
+
+
 def records_table(records: list[OpenedEntry]) -> Table:
     """Records as a person reads them."""
     table = Table(title="Журнал решений", header_style="bold")
-    for column in ("№", "Время (UTC)", "Событие", "Приложение", "Куда", "Решение", "Найдено", "Подробности"):
-        table.add_column(column, overflow="fold")
+    table.add_column("№", justify="right")
+    table.add_column("Время (UTC)", no_wrap=True)
+    table.add_column("Событие", no_wrap=True)
+    table.add_column("Подробности", overflow="fold")
     for record in records:
-        when = datetime.fromtimestamp(record.time_us / 1e6, UTC).strftime("%d.%m.%Y %H:%M:%S")
-        table.add_row(str(record.seq), when, *_row(decode(record.kind, record.schema, record.body)))
+        when = datetime.fromtimestamp(record.time_us / 1e6, UTC).strftime("%d.%m.%y %H:%M:%S")
+        event, details = _row(decode(record.kind, record.schema, record.body))
+        table.add_row(str(record.seq), when, event, escape(details))
     return table
 
 
-def _row(event: Event | None) -> tuple[str, ...]:  # noqa: PLR0911  (one line a kind)
+def _row(event: Event | None) -> tuple[str, str]:  # noqa: PLR0911  (one line a kind)
     match event:
         case Intent():
-            found = _counts(event.found)
-            hidden = f"скрыто: {_counts(event.masked)}; " if event.masked else ""
-            return (
-                "отправка",
-                event.app,
-                f"{event.route} ({event.residency})",
-                event.verdict,
-                found,
-                f"{hidden}цель {event.purpose}",
-            )
+            found = f"; найдено: {_counts(event.found)}" if event.found else "; ничего не найдено"
+            hidden = f"; скрыто: {_counts(event.masked)}" if event.masked else ""
+            where = f"{event.app} → {event.route} ({event.residency}), {_VERDICT[event.verdict]}"
+            return "отправка", f"{where}{found}{hidden}; цель {event.purpose}"
         case Outcome():
-            what = f"к записи {event.intent}: {event.status}" + (f", {event.error}" if event.error else "")
-            return "исход", "", "", "", "", what + (f", токенов {event.total_tokens}" if event.total_tokens else "")
+            error = f", {event.error}" if event.error else ""
+            tokens = f", токенов {event.total_tokens}" if event.total_tokens else ""
+            return "исход", f"запись {event.intent}: {_STATUS[event.status]}{error}{tokens}"
         case Refused():
-            where = ", ".join(event.residencies)
-            return "отказ", event.app, where, "refuse", _counts(event.found), ", ".join(event.rules) or event.reason
+            where = f" → {', '.join(event.residencies)}" if event.residencies else ""
+            rules = f" [{', '.join(event.rules)}]" if event.rules else ""
+            found = f"; найдено: {_counts(event.found)}" if event.found else ""
+            return "отказ", f"{event.app}{where}: {_REASON[event.reason]}{rules}{found}"
         case AuthFailed():
-            return "неизвестный ключ", "", "", "refuse", "", f"попыток: {event.count}"
+            return "чужой ключ", f"попыток: {event.count}"
         case Booted():
-            return (
-                "запуск",
-                "",
-                "",
-                "",
-                "",
-                f"версия {event.version}, политика {event.policy_version}, незакрытых было {event.orphans}",
-            )
+            orphans = f", незакрытых записей было {event.orphans}" if event.orphans else ""
+            return "запуск", f"версия {event.version}, политика {event.policy_version}{orphans}"
         case ShutDown():
-            return "остановка", "", "", "", "", f"запросов принято: {event.requests}"
+            return "остановка", f"запросов принято: {event.requests}"
         case None:
-            return "запись более новой версии", "", "", "", "", ""
+            return "?", "запись более новой версии"
 
 
 def _counts(found: Mapping[Entity, int]) -> str:

@@ -17,6 +17,7 @@ from typing import Self
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
 from appliance.commands.audit import records_table
@@ -128,19 +129,21 @@ def _play(console: Console, scene: _Scene, port: int, key: str, cloud: _Cloud) -
     response = connection.getresponse()
     answer = json.loads(response.read())
     connection.close()
-    lines = [f"[bold]Приложение послало[/bold] (модель {scene.model}):", f"  {scene.prompt}"]
+    record = f"запись журнала № {response.headers['X-Audit-Record']}"
     if response.status == 200:
         route, residency, verdict = (response.headers[name] for name in ("X-Route", "X-Residency", "X-Verdict"))
-        lines += [
-            f"[bold]Решение:[/bold] {verdict} → {route} ({residency}), запись журнала № {response.headers['X-Audit-Record']}"
-        ]
-        lines += [f"[bold]Облако увидело:[/bold] {cloud.seen[-1] if cloud.seen else 'ничего'}"]
-        lines += [f"[bold]Приложение получило:[/bold] {answer['choices'][0]['message']['content']}"]
+        decided = f"{verdict} → {route} ({residency}), {record}"
+        got = answer["choices"][0]["message"]["content"]
     else:
-        lines += [f"[bold]Облако увидело:[/bold] {cloud.seen[-1] if cloud.seen else 'ничего'}"]
-        lines += [f"[bold]Отказ {response.status}[/bold], запись журнала № {response.headers['X-Audit-Record']}:"]
-        lines += [f"  {answer['error']['message']}".replace("[", r"\[")]
-    console.print(Panel("\n".join(lines), title=scene.title, title_align="left"))
+        decided, got = f"отказ {response.status}, {record}", answer["error"]["message"]
+    said = {
+        f"Приложение послало (модель {scene.model})": scene.prompt,
+        "Решение": decided,
+        "Облако увидело": cloud.seen[-1] if cloud.seen else "ничего",
+        "Приложение получило": got,
+    }
+    text = "\n".join(f"[bold]{escape(name)}:[/bold] {escape(words)}" for name, words in said.items())
+    console.print(Panel(text, title=scene.title, title_align="left"))
 
 
 def _show_log(console: Console, database: Path, kek: Path, public: Path, folder: Path) -> None:

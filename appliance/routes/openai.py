@@ -24,9 +24,7 @@ _LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
 
 
 @post("/v1/chat/completions", status_code=200)
-async def chat_completions(
-    request: Request[None, None, State], service: NamedDependency[Service]
-) -> ASGIApp:
+async def chat_completions(request: Request[None, None, State], service: NamedDependency[Service]) -> ASGIApp:
     """Answer a chat request, streamed or whole."""
     principal = await service.authenticate(request.headers.get("authorization"))
     request_id = request.scope["state"][REQUEST_ID]

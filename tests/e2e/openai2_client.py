@@ -19,7 +19,7 @@ def main(url: str, key: str, text: str) -> None:
         refused = None
     except openai.PermissionDeniedError as error:
         refused = error.code
-    print(
+    sys.stdout.write(
         json.dumps(
             {"version": openai.__version__.split(".")[0], "whole": whole, "streamed": streamed, "refused": refused}
         )

@@ -267,8 +267,6 @@ def test_personal_data_in_a_function_name_cannot_be_hidden_and_is_refused(servic
 
     response = service.chat("да", model="cloud", tools=tools)
 
-    if response.status_code == 200:  # not seen as a phone: then it must at least be what was sent nowhere else
-        pytest.fail("a phone number in a function name was let through")
     assert response.status_code == 403
     assert "unmaskable-field" in response.json()["error"]["message"]
     assert upstream.received == []
