@@ -122,13 +122,9 @@ def default_settings(state: Path = Path("var"), local_model: str = "auto") -> Se
     `local_model` is `default` or `small` (the mock stands in when its weights are not there), `none` (the mock), `auto` (the best
     weights that are there) or the path of a GGUF file.
     """
-    weights = _weights(state, local_model)
-    local: ProviderSettings
-    if weights is not None:
-        model = ModelSettings(name=re.sub(r"[^a-z0-9._-]+", "-", weights.stem.lower()), residency=Residency.LOCAL)
-        local = EmbeddedSettings(name="local", model_file=str(weights), models=(model,))
-    else:
-        local = TestingSettings(name="local", models=(ModelSettings(name="mock-normal", residency=Residency.LOCAL),))
+    local = _embedded(state, local_model) or TestingSettings(
+        name="local", models=(ModelSettings(name="mock-normal", residency=Residency.LOCAL),)
+    )
     settings = Settings(state=state, providers=(local,))
     policy = load_policy(settings.policy_path)
     names = tuple(sorted(policy.purposes))
@@ -138,13 +134,22 @@ def default_settings(state: Path = Path("var"), local_model: str = "auto") -> Se
     return msgspec.structs.replace(settings, keys=(key,))
 
 
-def _weights(state: Path, local_model: str) -> Path | None:
-    if local_model == "none":
-        return None
-    names = WEIGHTS if local_model == "auto" else {local_model: WEIGHTS[local_model]} if local_model in WEIGHTS else {}
-    if not names:
-        return Path(local_model)
-    return next((path for name in names.values() if (path := state / "models" / name).is_file()), None)
+def _embedded(state: Path, local_model: str) -> EmbeddedSettings | None:
+    """The embedded provider, if it can work here; a file that was asked for by its path is taken at its word."""
+    named = {"none": (), "auto": tuple(WEIGHTS.values())}.get(local_model)
+    if named is None:
+        named = (WEIGHTS[local_model],) if local_model in WEIGHTS else ()
+        if not named:
+            return _engine_of(Path(local_model))
+    found = [_engine_of(path) for name in named if (path := state / "models" / name).is_file()]
+    return next((provider for provider in found if not check_provider(provider)), None)
+
+
+def _engine_of(weights: Path) -> EmbeddedSettings:
+    name = re.sub(r"[^a-z0-9._-]+", "-", weights.stem.lower())
+    return EmbeddedSettings(
+        name="local", model_file=str(weights), models=(ModelSettings(name=name, residency=Residency.LOCAL),)
+    )
 
 
 def load_settings(path: Path) -> Settings:

@@ -22,7 +22,7 @@ from appliance.keyfiles import KEY_SIZE, write_secret
 from appliance.settings import Settings, problems
 from audit import AuditError, create_kek, create_signing_key
 from policies import PoliciesError
-from providers import ProviderError
+from providers import ProviderError, TestingSettings
 
 
 @click.command(name="serve")
@@ -38,6 +38,10 @@ def serve_command(settings_file: Path | None, state: Path, local_model: str) -> 
     settings = chosen(settings_file, state, local_model)
     if settings_file is None:
         create_keys(settings)
+        if local_model != "none" and isinstance(settings.providers[0], TestingSettings):
+            click.echo(
+                "Локальной модели нет (веса не скачаны или процессор без AVX2): за неё отвечает встроенный имитатор."
+            )
     found = problems(settings)
     if found:
         fail(*found)
