@@ -23,7 +23,7 @@ demo: setup
 
 setup: $(VENV)/.runtime
 
-setup-dev: $(VENV)/.dev $(VENV)-openai2/.ready
+setup-dev: $(VENV)/.dev $(VENV)-openai2/.ready var/models/.test.ready
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: PYTHON=/path/to/python3.11 make setup" >&2; exit 1; }
@@ -44,6 +44,10 @@ $(VENV)-openai2/.ready: tests/e2e/openai2.lock
 	$(PYTHON) -m venv $(VENV)-openai2
 	$(VENV)-openai2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/e2e/openai2.lock
 	@touch $@
+
+# A small engine for the tests (98 MB); without an index the tests that need it say that they were skipped.
+var/models/.test.ready: | $(VENV)/.runtime
+	@$(BIN)/appliance model fetch test && touch $@ || true
 
 test: setup-dev
 	$(BIN)/python -m pytest --cov --cov-report=term -q

@@ -47,7 +47,7 @@ from policies import (
     evaluate,
     redact,
 )
-from providers import ChatRequest, Chunk, Provider, ProviderError, Route, Usage, matching
+from providers import ChatRequest, Chunk, ConnectionLostError, Provider, ProviderError, Route, Usage, matching
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -116,13 +116,19 @@ class Gateway:
         inspected = await self._inspect(principal, call)  # (1) purpose, texts, findings, decision
         permitted = await self._permitted(inspected, candidates)  # (2) what the policy leaves
         ready = await self._ready(inspected, permitted)
-        for number, route in enumerate(ready, 1):  # (3) one Intent an attempt, in the order of the settings
-            try:
-                return await self._attempt(inspected, route, number)
-            except ProviderError as error:
-                if not error.failover or number == len(ready):
-                    raise
-        raise AssertionError("a request without a ready route is refused above")
+        number, failure = 0, ProviderError("no route was tried")
+        for route in ready:  # (3) one Intent an attempt, in the order of the settings
+            for again in (True, False):
+                number += 1
+                try:
+                    return await self._attempt(inspected, route, number)
+                except ProviderError as error:
+                    failure = error
+                    if not (again and isinstance(error, ConnectionLostError)):
+                        break
+            if not failure.failover:
+                break
+        raise failure
 
     async def settle(self) -> None:
         """Wait until every answer that was broken off has its Outcome."""
@@ -191,7 +197,9 @@ class Gateway:
             return ready
         waits = [state.retry_after for state in states.values() if state.retry_after is not None]
         reasons = "; ".join(f"`{route.id}`: {states[route.id].reason}" for route in permitted)
-        error = NotReadyError(f"no permitted route can take the request now: {reasons}", min(waits, default=30.0))
+        error = NotReadyError(
+            f"Разрешённый маршрут пока не готов: {reasons}. Повторите позже.", min(waits, default=30.0)
+        )
         return await self._refuse(error, inspected.principal, inspected.call, RefusalReason.NOT_READY)
 
     async def _attempt(self, inspected: _Inspected, route: Route, number: int) -> Answer:

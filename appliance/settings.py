@@ -269,14 +269,6 @@ def _route_problems(settings: Settings) -> list[str]:
         f"поставщик `{name}`: описан дважды" for name in sorted({name for name in names if names.count(name) > 1})
     )
     for provider in settings.providers:
-        if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", provider.name) is None:
-            found.append(
-                f"поставщик `{provider.name}`: имя — строчные латинские буквы, цифры, `.`, `_`, `-`, до 64 знаков"
-            )
-        if provider.name == "auto":
-            found.append("поставщик `auto`: это имя занято, им просят любой подходящий маршрут")
-        if not provider.models:
-            found.append(f"поставщик `{provider.name}`: нет ни одной модели в `models`")
         for model in provider.models:
             try:
                 msgspec.convert(f"{provider.name}/{model.name}", Id)

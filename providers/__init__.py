@@ -21,6 +21,7 @@ from providers.embedded import EmbeddedSettings
 from providers.errors import (
     AuthenticationFailedError,
     ConnectionFailedError,
+    ConnectionLostError,
     InterruptedStreamError,
     InvalidRequestError,
     MalformedReplyError,
@@ -56,6 +57,7 @@ __all__ = [
     "ChatResponse",
     "Chunk",
     "ConnectionFailedError",
+    "ConnectionLostError",
     "EmbeddedSettings",
     "FinishReason",
     "InterruptedStreamError",

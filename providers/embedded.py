@@ -68,7 +68,7 @@ class Embedded:
         self.process_id = 0  # the engine's, while one runs
         self._settings = settings
         self._client: OpenAICompatible | None = None
-        self._state = Readiness(ready=False, reason="the embedded engine is starting", retry_after=5.0)
+        self._state = Readiness(ready=False, reason="модель загружается", retry_after=5.0)
 
     def readiness(self) -> Readiness:
         return self._state
@@ -93,17 +93,17 @@ class Embedded:
                 return
             while await self._serve():
                 self._state = Readiness(
-                    ready=False, reason="the embedded engine is restarting", retry_after=pause + 5.0
+                    ready=False, reason="встроенный движок перезапускается", retry_after=pause + 5.0
                 )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 60.0)
-            self._fail(f"model_file of `{self.name}` cannot be loaded, fetch it again")
+            self._fail(f"файл модели `{self.name}` не загружается; скачайте его заново")
         finally:
             if self._state.ready or self._state.retry_after:
                 self.stopped()
 
     def stopped(self) -> None:
-        self._fail("the embedded engine has stopped")
+        self._fail("встроенный движок остановлен")
 
     async def _serve(self) -> bool:
         """Start an engine and wait for its end. False when it never got as far as answering."""
@@ -156,7 +156,7 @@ def cpu_problem(cpuinfo: str) -> str:
     flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
     if "avx2" in flags.split():
         return ""
-    return "the embedded engine needs a processor with AVX2, use another provider on this machine"
+    return "встроенному движку нужен процессор с AVX2; на этой машине выберите другого поставщика"
 
 
 async def _ordered(process: asyncio.subprocess.Process, order: EngineOrder) -> str:
@@ -172,7 +172,7 @@ async def _ordered(process: asyncio.subprocess.Process, order: EngineOrder) -> s
 
 def _residency_problems(settings: EmbeddedSettings) -> list[str]:
     return [
-        f"model `{model.name}` of `{settings.name}` runs here: its residency is `local`"
+        f"поставщик `{settings.name}`: модель `{model.name}` работает здесь, её `residency` — `local`"
         for model in settings.models
         if model.residency is not Residency.LOCAL
     ]
@@ -181,14 +181,16 @@ def _residency_problems(settings: EmbeddedSettings) -> list[str]:
 def _engine_problems(settings: EmbeddedSettings) -> list[str]:
     problems = []
     if find_spec("xllamacpp") is None:
-        problems.append("the embedded engine is not installed, install the extra `embedded`")
+        problems.append("встроенный движок не установлен; установите дополнение `embedded`")
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (wrong := cpu_problem(cpuinfo.read_text(encoding="utf-8"))):
         problems.append(wrong)
     try:
         with Path(settings.model_file).open("rb") as file:
             if file.read(4) != b"GGUF":
-                problems.append(f"model_file of `{settings.name}` is not a GGUF file, fetch it again")
+                problems.append(f"поставщик `{settings.name}`: `model_file` — не файл GGUF; скачайте его заново")
     except OSError:
-        problems.append(f"model_file of `{settings.name}` cannot be read, fetch it with `appliance model fetch`")
+        problems.append(
+            f"поставщик `{settings.name}`: `model_file` не читается; скачайте модель: `appliance model fetch`"
+        )
     return problems

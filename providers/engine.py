@@ -53,10 +53,10 @@ def start(order: EngineOrder) -> Any | None:  # noqa: ANN401 - xllamacpp ships n
     params.cpuparams.n_threads = order.n_threads
     params.cpuparams_batch.n_threads = order.n_threads
     params.n_threads_http = 4
-    params.verbosity = -1  # from 4 up it prints prompts
+    params.verbosity = -1  # prints nothing at all; what the louder levels print is not promised by anyone
     params.ui = False
-    params.endpoint_slots = False  # shows what other callers are asking
-    params.cache_ram_mib = 0  # keeps no finished conversation beside the model's own slot
+    params.endpoint_slots = False  # other callers' parameters and token counts are nobody's business
+    params.cache_ram_mib = 0  # the cache of earlier prompts, 8 GiB unless told
     params.cors_origins = ""
     params.offline = True
     try:

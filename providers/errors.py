@@ -14,10 +14,11 @@
     │   ├── UpstreamServerError          5xx, or an error object inside a stream
     │   ├── UnexpectedStatusError        any other status; redirects, which are never followed
     │   ├── ConnectionFailedError        name, TCP, TLS, or closed before the first byte of the answer
+    │   │   └── ConnectionLostError          it had been made and was lost: the same upstream may be asked once more
     │   ├── UpstreamTimeoutError         408, or one of our own limits
     │   ├── InterruptedStreamError       the answer broke off: what came before it is not a whole answer
     │   ├── MalformedReplyError          an answer that is not the protocol
-    │   └── ModelLoadingError            the embedded engine is starting, restarting or has failed
+    │   └── ModelLoadingError            модель загружается, restarting or has failed
     ├── UnknownModelError            no route has the name that was asked for
     ├── UnusableSettingsError        a URL, a file or a residency that cannot be used
     └── WeightsError                 model weights could not be fetched
@@ -97,6 +98,12 @@ class UnexpectedStatusError(UnavailableError): ...
 
 
 class ConnectionFailedError(UnavailableError): ...
+
+
+class ConnectionLostError(ConnectionFailedError):
+    """A connection that had been made was lost before any byte of an answer, as a kept-alive one is that the upstream closes just
+    then. Asking the same upstream once more may help; it is a new attempt, and whoever makes it records it as one.
+    """
 
 
 class UpstreamTimeoutError(UnavailableError): ...
@@ -234,8 +241,14 @@ _FROM_CLIENT: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], _
         "TLS with the upstream failed: its certificate is not trusted or its protocol is too old, see `ca_file`",
     ),
     (
-        (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionResetError),
+        aiohttp.ClientConnectorError,
         ConnectionFailedError,
+        InterruptedStreamError,
+        "the upstream cannot be reached",
+    ),
+    (
+        (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError),
+        ConnectionLostError,
         InterruptedStreamError,
         "the upstream closed the connection before its answer was complete",
     ),
@@ -254,12 +267,6 @@ def from_client(error: BaseException, *, began: bool, request_id: str = "") -> P
         if isinstance(error, kinds):
             return (after if began else before)(message, request_id=request_id)
     raise TypeError("not an exception of the HTTP client") from error
-
-
-def was_disconnected(error: BaseException) -> bool:
-    """A connection was made and then lost. Not: one that could not be made."""
-    lost = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
-    return isinstance(error, lost) and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def from_status(

@@ -26,7 +26,6 @@ from providers.errors import (
     from_status,
     retry_after_seconds,
     safe_request_id,
-    was_disconnected,
 )
 from providers.openai_wire import DONE, ReplyReader, encode_request, error_code
 from providers.protocol import Readiness
@@ -91,7 +90,9 @@ def problems_of_openai_compatible(settings: OpenAICompatibleSettings) -> list[st
     problems = _refusals(settings)
     with suppress(OSError):
         if settings.api_key_file and Path(settings.api_key_file).stat().st_mode & (stat.S_IWGRP | stat.S_IRWXO):
-            problems.append(f"api_key_file of `{settings.name}` is open to other users, set its mode to 0400")
+            problems.append(
+                f"поставщик `{settings.name}`: файл `api_key_file` открыт другим пользователям; выполните `chmod 400`"
+            )
     return problems
 
 
@@ -176,14 +177,7 @@ class OpenAICompatible:
         """The response to go on reading, its status 200. Raises for every other."""
         try:
             async with asyncio.timeout_at(reading.deadline()):
-                try:
-                    response = await self._post(body)
-                except CLIENT_ERRORS as error:
-                    if not was_disconnected(error):
-                        raise
-                    # An upstream may close a connection that we believed alive (llama.cpp does after every stream,
-                    # having promised not to): once more, to the same upstream, for it has answered nothing yet.
-                    response = await self._post(body)
+                response = await self._post(body)
         except CLIENT_ERRORS as error:
             raise from_client(error, began=False) from None
         if response.status != 200:
@@ -202,7 +196,7 @@ class OpenAICompatible:
 class _Reading:
     """The clock of one exchange.
 
-    One timer watches it all, since a timer for each chunk would cost more than reading the chunk. It looks at least
+    One timer watches it all, since a timeout around every read is a measurable part of a chunk's cost. It looks at least
     once in every `idle` seconds, so no deadline set from now on can be missed; when one has passed it closes the
     response, which wakes whoever waits for it.
     """
@@ -324,19 +318,19 @@ def _address_problems(settings: OpenAICompatibleSettings) -> list[str]:
     try:
         url = URL(settings.base_url)
     except ValueError:
-        return [f"base_url of `{name}` is not a URL"]
+        return [f"поставщик `{name}`: `base_url` — не адрес URL"]
     if url.scheme not in ("http", "https") or not url.host:
-        return [f"base_url of `{name}` is not an http or https URL"]
+        return [f"поставщик `{name}`: `base_url` — не адрес http или https"]
     problems = []
     if url.user or url.password or url.query_string or url.fragment:
         problems.append(
-            f"base_url of `{name}` must hold no user, password, query or fragment, the key has its own file"
+            f"поставщик `{name}`: в `base_url` не место имени, паролю, запросу и фрагменту; ключ хранится в своём файле"
         )
     inside = is_private_host(url.host)
     if url.scheme == "http" and not inside:
-        problems.append(f"base_url of `{name}` leaves the company's network over plain http, use https")
+        problems.append(f"поставщик `{name}`: `base_url` ведёт за пределы сети компании по открытому http; нужен https")
     problems += [
-        f"model `{model.name}` of `{name}` is declared local, but `{url.host}` is not a host inside the company"
+        f"поставщик `{name}`: модель `{model.name}` названа локальной, но `{url.host}` — не узел внутри сети компании"
         for model in settings.models
         if model.residency is Residency.LOCAL and not inside
     ]
@@ -349,14 +343,14 @@ def _file_problems(settings: OpenAICompatibleSettings) -> list[str]:
         if settings.api_key_file:
             _read_key(settings.api_key_file)
     except OSError:
-        problems.append(f"api_key_file of `{settings.name}` cannot be read")
+        problems.append(f"поставщик `{settings.name}`: файл `api_key_file` не читается")
     except ValueError:
-        problems.append(f"api_key_file of `{settings.name}` must hold one line without spaces: the key")
+        problems.append(f"поставщик `{settings.name}`: в `api_key_file` должна быть одна строка без пробелов — ключ")
     try:
         if settings.ca_file:
             _tls_context(settings.ca_file)
     except (OSError, ssl.SSLError):
-        problems.append(f"ca_file of `{settings.name}` cannot be read as PEM certificates")
+        problems.append(f"поставщик `{settings.name}`: `ca_file` не читается как сертификаты PEM")
     return problems
 
 
@@ -364,11 +358,13 @@ def _header_problems(settings: OpenAICompatibleSettings) -> list[str]:
     problems = []
     for header, value in settings.headers.items():
         if not _TOKEN.fullmatch(header) or not value.isascii() or not value.isprintable():
-            problems.append(f"headers of `{settings.name}` hold one that HTTP does not allow")
+            problems.append(f"поставщик `{settings.name}`: среди `headers` есть недопустимый в HTTP")
         elif _SECRET_HEADER.search(header):
-            problems.append(f"header `{header}` of `{settings.name}` looks like a secret, use `api_key_file`")
+            problems.append(
+                f"поставщик `{settings.name}`: заголовок `{header}` похож на секрет; для ключа есть `api_key_file`"
+            )
         elif header.lower() in _RESERVED_HEADERS:
-            problems.append(f"header `{header}` of `{settings.name}` is set by the client itself, remove it")
+            problems.append(f"поставщик `{settings.name}`: заголовок `{header}` клиент ставит сам; уберите его")
     return problems
 
 

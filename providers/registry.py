@@ -30,7 +30,7 @@ def check_provider(settings: ProviderSettings) -> list[str]:
     """Every problem an operator can repair before the start: files, URLs, permissions, names. Asks no network."""
     problems = []
     if not settings.models:
-        problems.append(f"provider `{settings.name}` has no models")
+        problems.append(f"поставщик `{settings.name}`: нет ни одной модели в `models`")
     try:
         routes_of((settings,))
     except UnusableSettingsError as error:

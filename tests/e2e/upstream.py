@@ -38,6 +38,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
+    hang_up: bool = False  # close the connection without a word
     drop_after: int | None = None  # deltas sent before the connection is cut
     pause: float = 0.0  # seconds between deltas
     hold: threading.Event | None = None  # after the first delta, wait for this before going on
@@ -64,6 +65,8 @@ class Upstream:
                     outer.on_call(received)
                 reply = outer.replies.pop(0) if len(outer.replies) > 1 else outer.replies[0]
                 self.close_connection = True
+                if reply.hang_up:
+                    return
                 try:
                     self.answer(reply, received)
                 except (BrokenPipeError, ConnectionResetError):

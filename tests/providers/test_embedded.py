@@ -49,10 +49,10 @@ async def settled(provider):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be read"),
-        (b"", "not a GGUF"),
-        (b"<html>not found</html>", "not a GGUF"),
-        (b"GGUF" + bytes(100), "cannot be loaded"),
+        (None, "не читается"),
+        (b"", "не файл GGUF"),
+        (b"<html>not found</html>", "не файл GGUF"),
+        (b"GGUF" + bytes(100), "не загружается"),
     ],
 )
 async def test_a_model_file_that_cannot_be_used_fails_this_provider_and_nothing_else(tmp_path, content, reason):
@@ -76,7 +76,7 @@ async def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     async with open_provider(settings(path)) as provider:
-        assert "not installed" in (await settled(provider)).reason
+        assert "не установлен" in (await settled(provider)).reason
 
 
 async def test_closing_while_it_is_loading_leaves_no_process(tmp_path):
@@ -84,7 +84,7 @@ async def test_closing_while_it_is_loading_leaves_no_process(tmp_path):
     path.write_bytes(b"GGUF" + bytes(100))
     async with open_provider(settings(path)) as provider:
         await asyncio.sleep(0.05)
-    assert provider.readiness() == type(provider.readiness())(False, "the embedded engine has stopped")
+    assert provider.readiness() == type(provider.readiness())(False, "встроенный движок остановлен")
 
 
 def test_a_processor_without_avx2_is_named_before_it_kills_the_process():

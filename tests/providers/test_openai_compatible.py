@@ -11,6 +11,7 @@ from providers import (
     ChatRequest,
     Chunk,
     ConnectionFailedError,
+    ConnectionLostError,
     FinishReason,
     InterruptedStreamError,
     InvalidRequestError,
@@ -387,8 +388,9 @@ async def test_cookies_are_not_kept(connect, ask):
     assert all("Cookie" not in headers for headers in server.headers)
 
 
-async def test_one_connection_serves_one_request_after_another(connect, ask):
-    provider, server = await connect(streams(says("да")))
+@pytest.mark.parametrize("pause", [0, 0.01])
+async def test_one_connection_serves_one_request_after_another(connect, ask, pause):
+    provider, server = await connect(streams(says("да"), pause=pause))  # with a pause, the body ends after [DONE]
     for _ in range(3):
         await collect(provider.chat(ask()))
     assert len(server.bodies) == 3
@@ -451,6 +453,28 @@ async def test_silence_ends_in_a_timeout(connect, ask, limit, pieces):
     await asyncio.wait_for(server.hung_up.wait(), 5)
 
 
+async def test_an_answer_that_keeps_coming_may_take_longer_than_the_idle_limit(connect, ask):
+    provider, _ = await connect(streams(says(*"абвгдежз"), pause=0.1), timeouts=Timeouts(idle=0.6))
+    assert (await collect(provider.chat(ask()))).content == "абвгдежз"
+
+
+async def test_a_reader_may_pause_longer_than_the_idle_limit(connect, ask):
+    pieces = [chunk({"content": "а"}), chunk({"content": "б"}), chunk({"content": "в"}), chunk(finish="stop")]
+    provider, _ = await connect(streams(pieces, pause=0.05), timeouts=Timeouts(idle=0.5))
+    async with aclosing(provider.chat(ask())) as stream:
+        # The idle limit is in force from the second read on: the pause comes after it.
+        assert (await anext(stream)).content + (await anext(stream)).content == "аб"
+        await asyncio.sleep(1.2)
+        assert "".join([piece.content async for piece in stream]) == "в"
+
+
+async def test_a_finished_exchange_leaves_no_timer_behind(connect, ask):
+    provider, _ = await connect(streams(says("да")))
+    await collect(provider.chat(ask()))
+    timers = [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]
+    assert [timer for timer in timers if "_Reading" in repr(timer)] == []
+
+
 async def test_an_upstream_that_is_not_there_cannot_be_reached(ask, settings_for):
     async with OpenAIServer(streams([])).running() as server:
         pass
@@ -462,7 +486,7 @@ STREAM = b"".join(event(document) for document in [*says("да"), "[DONE]"])
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(STREAM)
 
 
-async def test_a_keep_alive_promise_that_is_broken_costs_nothing(ask, settings_for):
+async def test_a_keep_alive_promise_that_is_broken_is_told_and_nothing_is_sent_again(ask, settings_for):
     async def answer(number, reader, writer):
         await read_request(reader)
         writer.write(HEAD + STREAM)
@@ -472,17 +496,19 @@ async def test_a_keep_alive_promise_that_is_broken_costs_nothing(ask, settings_f
 
     async with RawServer(answer).running() as server, open_provider(settings_for(server)) as provider:
         assert (await collect(provider.chat(ask()))).content == "да"
+        assert type(await fails(provider, ask(SECRET))) is ConnectionLostError
+        assert server.connections == 1
         assert (await collect(provider.chat(ask()))).content == "да"
         assert server.connections == 2
 
 
-async def test_an_upstream_that_always_hangs_up_is_asked_twice_and_no_more(ask, settings_for):
+async def test_an_upstream_that_hangs_up_is_asked_once(ask, settings_for):
     async def answer(number, reader, writer):
         await read_request(reader)
 
     async with RawServer(answer).running() as server, open_provider(settings_for(server)) as provider:
-        assert type(await fails(provider, ask(SECRET))) is ConnectionFailedError
-        assert server.connections == 2
+        assert type(await fails(provider, ask(SECRET))) is ConnectionLostError
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from providers.errors import (
     retry_after_seconds,
     safe_request_id,
     status_of,
-    was_disconnected,
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -53,7 +52,7 @@ def test_every_exception_of_the_client_becomes_one_of_ours(kind, began):
         (aiohttp.ConnectionTimeoutError, False, errors.UpstreamTimeoutError),
         (aiohttp.ClientConnectorError, False, errors.ConnectionFailedError),
         (aiohttp.ClientConnectorCertificateError, False, errors.ConnectionFailedError),
-        (aiohttp.ServerDisconnectedError, False, errors.ConnectionFailedError),
+        (aiohttp.ServerDisconnectedError, False, errors.ConnectionLostError),
         (aiohttp.ServerDisconnectedError, True, errors.InterruptedStreamError),
         (aiohttp.ClientPayloadError, True, errors.InterruptedStreamError),
         (aiohttp.ClientOSError, True, errors.InterruptedStreamError),
@@ -85,7 +84,7 @@ def test_an_exception_that_is_not_the_clients_is_a_bug_and_stays_one():
     ],
 )
 def test_only_a_connection_that_had_been_made_can_be_lost(kind, lost):
-    assert was_disconnected(bare(kind)) is lost
+    assert isinstance(from_client(bare(kind), began=False), errors.ConnectionLostError) is lost
 
 
 @pytest.mark.parametrize(

