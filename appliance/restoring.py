@@ -38,6 +38,9 @@ class _Voices:
         self._arguments: dict[int, StreamRestorer] = {}
 
     def feed(self, chunk: Chunk) -> Chunk:
+        if chunk.finish_reason is None and not (chunk.refusal or chunk.reasoning or chunk.tool_calls):
+            content = self._content.feed(chunk.content)  # by far the most common chunk
+            return chunk if content == chunk.content else msgspec.structs.replace(chunk, content=content)
         seen = msgspec.structs.replace(
             chunk,
             content=self._content.feed(chunk.content),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import uvicorn
+import uvloop
 
 from appliance.app import create_app
 from appliance.auth import new_key
@@ -47,7 +48,7 @@ def serve_command(settings_file: Path | None, state: Path, local_model: str) -> 
         fail(*found)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve(settings))
+        uvloop.run(_serve(settings))
     except* SettingsError as group:
         fail(*(problem for error in leaves(group) if isinstance(error, SettingsError) for problem in error.problems))
     except* (AuditError, PoliciesError, ProviderError) as group:

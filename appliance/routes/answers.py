@@ -36,22 +36,63 @@ class EventStream:
         async with self._resources:
             headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            pump = asyncio.create_task(self._pump(send))
-            gone = asyncio.create_task(_disconnected(receive))
+            pipe = _Pipe()
+            tasks = [asyncio.create_task(work) for work in (pipe.empty(send), self._fill(pipe), _disconnected(receive))]
             try:
-                await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+                # The sender ends with the answer, the watcher with the client; the filler ends before the sender.
+                await asyncio.wait((tasks[0], tasks[2]), return_when=asyncio.FIRST_COMPLETED)
             finally:
-                gone.cancel()
-                pump.cancel()
-                await asyncio.gather(pump, gone, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, send: Send) -> None:
-        async with aclosing(self._events) as events:
-            try:
+    async def _fill(self, pipe: _Pipe) -> None:
+        try:
+            async with aclosing(self._events) as events:
                 async for event in events:
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-            except Exception as error:  # noqa: BLE001  (the status is sent: whatever it is, the client has to be told)
-                await send({"type": "http.response.body", "body": self._failed(error), "more_body": True})
+                    await pipe.put(event)
+        except Exception as error:  # noqa: BLE001  (the status is sent: whatever it is, the client has to be told)
+            await pipe.put(self._failed(error))
+        pipe.close()
+
+
+class _Pipe:
+    """Events on their way to the client. What comes at once goes out at once: one write for all that is there."""
+
+    _MOST = 256 * 1024  # bytes that may wait for a slow client
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._closed = False
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    async def put(self, event: bytes) -> None:
+        """Add an event; waits only while the client is too slow."""
+        self._waiting.append(event)
+        self._size += len(event)
+        self._filled.set()
+        while self._size > self._MOST:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def close(self) -> None:
+        """No more events will come."""
+        self._closed = True
+        self._filled.set()
+
+    async def empty(self, send: Send) -> None:
+        """Send all events until the pipe is closed."""
+        while self._waiting or not self._closed:
+            await self._filled.wait()
+            self._filled.clear()
+            body = b"".join(self._waiting)
+            self._waiting.clear()
+            if body:
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            self._size = sum(map(len, self._waiting))
+            self._emptied.set()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
