@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -21,6 +21,9 @@ from policies.entities import Entity
 from policies.errors import DetectorFailedError, DetectorTimeoutError
 from policies.finding import Finding, Text
 from policies.recognizers import recognize
+
+if TYPE_CHECKING:
+    from presidio_analyzer import AnalyzerEngine
 
 VERSION = "rules-1"
 """Changes whenever the same text may get other findings: it is recorded with every decision."""
@@ -38,6 +41,9 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 * 1024 * 1024
 
 
+_DEFAULTS = DetectorSettings()
+
+
 class Detector:
     """Finds personal data and secrets in texts. Opened with `Detector.open`; safe for any number of concurrent calls."""
 
@@ -52,7 +58,7 @@ class Detector:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: DetectorSettings = DetectorSettings()) -> AsyncIterator[Detector]:
+    async def open(cls, settings: DetectorSettings = _DEFAULTS) -> AsyncIterator[Detector]:
         """A detector that is ready, until the context ends. Loading takes seconds and happens off the event loop."""
         detector = cls(settings)
         pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="detector")
@@ -80,7 +86,7 @@ class Detector:
         fresh = dict(zip(unknown, found, strict=True))
         for key, findings in fresh.items():
             self._memory.put(key, findings)
-        return tuple(fresh[key] if (findings := known[key]) is None else findings for key in keys)
+        return tuple(fresh[key] if key in fresh else known[key] or () for key in keys)
 
     async def _find(self, pool: ThreadPoolExecutor, texts: tuple[Text, ...]) -> list[tuple[Finding, ...]]:
         unwanted = threading.Event()
@@ -154,7 +160,7 @@ def _find_all(texts: Sequence[Text], checkpoint: Callable[[], None]) -> list[tup
     token = _checkpoint.set(checkpoint)
     try:
         return [_find(text) for text in texts]
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - not carried on from: it ends the call as our own error
         # Whatever went wrong, nothing is known about the texts. The cause may quote them, so only its type is kept.
         raise DetectorFailedError(f"a recogniser failed with `{type(error).__name__}`") from None
     finally:
@@ -178,19 +184,19 @@ def _find(text: Text) -> tuple[Finding, ...]:
 _loading = threading.Lock()
 
 
-def _analyzer() -> Any:
+def _analyzer() -> AnalyzerEngine:
     with _loading:
         return _load_analyzer()
 
 
 @functools.cache
-def _load_analyzer() -> Any:
+def _load_analyzer() -> AnalyzerEngine:
     """Presidio's engine around our recogniser: no model, no built-in recogniser, nothing that calls out of the house."""
     from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
     from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
     from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
-    class Recognizer(EntityRecognizer):  # type: ignore[misc]  # Presidio is untyped, so its classes are Any
+    class Recognizer(EntityRecognizer):
         def load(self) -> None:
             """Have nothing more to load: our recognisers are ready once imported."""
 
@@ -200,7 +206,7 @@ def _load_analyzer() -> Any:
                 for found in recognize(text, _checkpoint.get())
             ]
 
-    class NoEnhancer(ContextAwareEnhancer):  # type: ignore[misc]  # as above
+    class NoEnhancer(ContextAwareEnhancer):
         def enhance_using_context(self, text: str, raw_results: list[Any], *_: object, **__: object) -> list[Any]:  # noqa: ARG002 - as above
             return raw_results  # our recognisers weigh the context themselves, 40 to 60 characters both ways
 

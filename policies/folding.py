@@ -27,11 +27,12 @@ class Folded(msgspec.Struct, frozen=True):
 
 def fold(original: str) -> Folded:
     """`original` in its matching spelling."""
-    if original.isascii():
-        text, places = original, range(len(original) + 1)
-    else:
+    text = original
+    places: Sequence[int] = range(len(original) + 1)
+    if not original.isascii():
         text = original.translate(_SAME_LENGTH)
-        text, places = _without_marks(text) if _MARKS.search(text) else (text, range(len(text) + 1))
+        if _MARKS.search(text):
+            text, places = _without_marks(text)
         text = _MIXED.sub(_one_alphabet, text)
     text = _HIDDEN_DIGIT.sub(_digit, text)
     lower = text.lower()

@@ -61,7 +61,7 @@ def redact(content: str, findings: Sequence[Finding], masks: Container[Entity], 
     Findings that overlap are hidden together, under the kind of the surest of them.
     Raises ValueError for a finding that does not lie within `content`.
     """
-    pieces = []
+    pieces: list[str] = []
     position = 0
     for start, end, entity in _spans(content, findings, masks):
         pieces += (content[position:start], vault.placeholder(entity, content[start:end]))

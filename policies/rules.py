@@ -102,9 +102,10 @@ def load_policy(path: Path) -> Policy:
     """The policy in the file at `path`. Raises PolicyFileError with every problem found."""
     try:
         content = path.read_bytes()
-        document = tomllib.loads(content.decode())
     except OSError as error:
         raise PolicyFileError((f"{path}: cannot be read: {error.strerror}",)) from error
+    try:
+        document = tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PolicyFileError((f"{path}: line {line}: is not UTF-8",)) from error

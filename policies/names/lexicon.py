@@ -5,32 +5,40 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from enum import IntFlag
 from importlib.resources import files
+from typing import Final
 
 
-class Kind(IntFlag):
-    """What a word can be. A word can be several things: «Роман» is a first name and a book, «Ильич» two kinds of name."""
+class Kind:
+    """What a word can be, as bits. A word can be several things: «Роман» is a first name and a book.
 
-    NOTHING = 0
-    FIRST = 1  # a first name of the dictionary
-    PATRONYMIC = 2
-    SURNAME = 4  # a surname of the dictionary
-    SURNAME_LIKE = 8  # ends as surnames do
-    COMMON = 16  # also, or only, a word of the language
-    NEVER = 32  # a word that only looks like a surname
-    RENOWNED = 64  # of the past or of fiction
-    VOICE = 128  # an assistant's name
+    Plain integers: these are combined for every word of every text, and `enum` costs ten times as much.
+    """
+
+    NOTHING: Final = 0
+    FIRST: Final = 1  # a first name of the dictionary
+    PATRONYMIC: Final = 2
+    SURNAME: Final = 4  # a surname of the dictionary
+    SURNAME_LIKE: Final = 8  # ends as surnames do
+    COMMON: Final = 16  # also, or only, a word of the language
+    NEVER: Final = 32  # a word that only looks like a surname
+    RENOWNED: Final = 64  # of the past or of fiction
+    VOICE: Final = 128  # an assistant's name
+
+
+TURKIC: Final = frozenset({"оглы", "оглу", "огли", "угли", "кызы", "кизи", "гызы", "улы", "уулу", "заде"})
+"""What makes a patronymic of the father's name before it."""
 
 
 class Lexicon:
     """Looks words up, in lower case. «ё» and «е» are the same letter here."""
 
-    def __init__(self, forms: dict[str, Kind]) -> None:
+    def __init__(self, forms: dict[str, int], classics: frozenset[tuple[str, str]]) -> None:
         """Use `lexicon()`: building the forms takes a moment."""
         self._forms = forms
+        self._classics = classics
 
-    def kind(self, word: str) -> Kind:
+    def kind(self, word: str) -> int:
         """What `word` can be; of a word with a hyphen, what both of its parts can be."""
         word = word.replace("ё", "е")
         kind = self._forms.get(word, Kind.NOTHING)
@@ -44,24 +52,34 @@ class Lexicon:
             kind |= Kind.SURNAME_LIKE
         return kind
 
-    def known(self, word: str) -> Kind:
+    def is_classic(self, one: str, two: str) -> bool:
+        """Whether a given name and a surname, in either order, are those of somebody who is in every schoolbook."""
+        one, two = one.replace("ё", "е"), two.replace("ё", "е")
+        return (one, two) in self._classics or (two, one) in self._classics
+
+    def known(self, word: str) -> int:
         """What the dictionary alone says of `word`, without the rules for endings."""
         return self._forms.get(word.replace("ё", "е"), Kind.NOTHING)
 
-    def _compound(self, word: str) -> Kind:
-        kinds = [self._forms.get(part, Kind.NOTHING) for part in word.split("-")]
+    def _compound(self, word: str) -> int:
+        parts = word.split("-")
+        if parts[-1] in TURKIC:
+            return Kind.PATRONYMIC
+        kinds = [self._forms.get(part, Kind.NOTHING) for part in parts]
         if all(kind & Kind.FIRST for kind in kinds):
             return Kind.FIRST
-        surnames = [bool(kind & Kind.SURNAME) or bool(_SURNAME.search(part)) for kind, part in zip(kinds, word.split("-"), strict=True)]
+        surnames = [
+            bool(kind & Kind.SURNAME) or bool(_SURNAME.search(part)) for kind, part in zip(kinds, parts, strict=True)
+        ]
         return Kind.SURNAME_LIKE if all(surnames) else Kind.NOTHING
 
 
 @functools.cache
 def lexicon() -> Lexicon:
     """The dictionary, built once."""
-    forms: dict[str, Kind] = {}
+    forms: dict[str, int] = {}
 
-    def add(words: Iterable[str], kind: Kind) -> None:
+    def add(words: Iterable[str], kind: int) -> None:
         for word in words:
             spelling = word.lower().replace("ё", "е")
             forms[spelling] = forms.get(spelling, Kind.NOTHING) | kind
@@ -83,7 +101,20 @@ def lexicon() -> Lexicon:
             section = _SECTIONS[line]
         else:
             add(line.split(), section)
-    return Lexicon(forms)
+            # «российский» is no surname in any of its cases.
+            add(
+                (form for word in line.split() if word.endswith(("ский", "цкий")) for form in surname_forms(word)),
+                section,
+            )
+    return Lexicon(forms, frozenset(_classics()))
+
+
+def _classics() -> Iterator[tuple[str, str]]:
+    for line in _lines("classics.txt"):
+        gender, given, surname = line.split()
+        bearers = surname_forms(surname) if gender == "m" else first_name_forms(surname, "f")
+        for bearer in {form.lower().replace("ё", "е") for form in bearers}:
+            yield from ((name.lower().replace("ё", "е"), bearer) for name in first_name_forms(given, gender))
 
 
 def first_name_forms(name: str, gender: str = "") -> Iterator[str]:
@@ -94,13 +125,14 @@ def first_name_forms(name: str, gender: str = "") -> Iterator[str]:
         yield from (name + ending for ending in ("а", "у", "ом", "е", "я", "ю", "ём"))
         return
     stem, last = name[:-1], name[-1]
+    endings: tuple[str, ...]
     yield name
     if name.endswith("ия"):
         endings = ("и", "ю", "ей", "ею")
     elif name.endswith("ий"):
         endings = ("я", "ю", "ем", "и")
     elif last == "а":
-        endings = ("и" if stem[-1:] in "гкхжшчщ" else "ы", "е", "у", "ой", "ою", "ей")
+        endings = ("и" if stem[-1:] in "гкхжшчщ" else "ы", "е", "у", "ей" if stem[-1:] in "жшчщц" else "ой", "ою")
     elif last == "я":
         endings = ("и", "е", "ю", "ей", "ею", "ёй")
     elif last == "й":
@@ -120,6 +152,7 @@ def first_name_forms(name: str, gender: str = "") -> Iterator[str]:
 def patronymic_forms(name: str) -> Iterator[str]:
     """Both patronymics of a father's name, colloquial ones included, in six cases."""
     stem = _FLEETING.get(name, name)
+    stems: tuple[str, ...]
     if name.endswith("ий"):
         stems = (name[:-2] + "ьев", name[:-2] + "иев")
     elif name[-1] in "йь":
@@ -147,9 +180,13 @@ def surname_forms(surname: str) -> Iterator[str]:
     if surname.endswith(("ов", "ев", "ёв", "ин", "ын")):
         yield from (surname + ending for ending in ("", "а", "у", "ым", "е", "ой", "ою", "ы", "ых", "ыми"))
     elif surname.endswith(("ский", "цкий")):
-        yield from (surname[:-2] + ending for ending in ("ий", "ого", "ому", "им", "ом", "ая", "ой", "ую", "ие", "их", "ими"))
+        yield from (
+            surname[:-2] + ending for ending in ("ий", "ого", "ому", "им", "ом", "ая", "ой", "ую", "ие", "их", "ими")
+        )
     elif surname.endswith(("ый", "ой", "ий")):
-        yield from (surname[:-2] + ending for ending in (surname[-2:], "ого", "ому", "ым", "ом", "ая", "ой", "ую", "ые", "ых"))
+        yield from (
+            surname[:-2] + ending for ending in (surname[-2:], "ого", "ому", "ым", "ом", "ая", "ой", "ую", "ые", "ых")
+        )
     elif surname.endswith("ец"):
         yield from (surname, *(surname[:-2] + "ц" + ending for ending in ("а", "у", "ом", "ем", "е")))
     elif surname[-1] in "ьй":
@@ -203,14 +240,15 @@ _CONSONANTS = "бвгджзклмнпрстфхцчшщ"
 # a stem of consonants before «-овн-» is a noun's, and the tagger asks for a capital letter besides.
 _PATRONYMIC = re.compile(r"(?:[ое]вич(?:а|у|ем|е)?|(?:[а-я]{3}[ое]вн|иничн)(?:а|ы|е|у|ой))$")
 _SURNAME = re.compile(
-    r"(?:[а-я](?:ов|ев|ин|ын)(?:а|у|ым|е|ой|ы|ых)?|(?:ск|цк)(?:ий|ого|ому|им|ом|ая|ой|ую)|енко|[кч]ук(?:а|у|ом|е)?|юк(?:а|у|ом|е)?"
-    r"|швили|дзе|[ая]н?ян(?:а|у|ом|е|ц)?|[нкр]ских|оглы|кызы)$"
+    r"(?:[а-я](?:ов|ев|ин|ын)(?:а|у|ым|е|ой|ы|ых)?|(?:ск|цк)(?:ий|ого|ому|им|ом|ая|ой|ую)|енко|[кч]ук(?:а|у|ом|е)?"
+    r"|юк(?:а|у|ом|е)?"
+    r"|швили|дзе|(?:[а-я]{2}[а-я])ян(?:а|у|ом|е|ц)?|[нкр]ских)$"
 )
 
 _PASSPORT = dict(
     zip(
         "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
-        "a b v g d e e zh z i i k l m n o p r s t u f kh ts ch sh shch ie y  e iu ia".split(" "),
+        "a,b,v,g,d,e,e,zh,z,i,i,k,l,m,n,o,p,r,s,t,u,f,kh,ts,ch,sh,shch,ie,y,,e,iu,ia".split(","),  # noqa: SIM905 - a row is read at a glance
         strict=True,
     )
 )

@@ -8,20 +8,21 @@ from collections.abc import Iterator, Sequence
 from policies.entities import Entity
 from policies.finding import Finding
 from policies.recognizers.identifier import LABELLED, LIKELY, Example
+from policies.recognizers.tables import Headings
 
 _BEFORE = 48  # characters in which a word still announces the date
 _AFTER = 24
 
 
-def find(lower: str, persons: Sequence[Finding]) -> Iterator[Finding]:
-    """Dates of birth; `persons` are the names found in the same text."""
+def find(lower: str, persons: Sequence[Finding], headings: Headings) -> Iterator[Finding]:
+    """Dates of birth; `persons` are the names found in the same text, `headings` those of its tables."""
     names_end = sorted(person.end for person in persons)
     for date in _DATE.finditer(lower):
         before = lower[max(0, date.start() - _BEFORE) : date.start()]
-        word = _nearest(before)
-        if word == "birth" or (word is None and _FOLLOWS.match(lower[date.end() : date.end() + _AFTER])):
+        word = _nearest(headings.over(date.start()) or before)
+        if word == "birth" or _FOLLOWS.match(lower[date.end() : date.end() + _AFTER]):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
-        elif word is None and _directly_after(names_end, lower, date.start()):
+        elif _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " ("):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LIKELY)
 
 
@@ -35,23 +36,31 @@ def _nearest(before: str) -> str | None:
     return nearest.lastgroup
 
 
-def _directly_after(names_end: Sequence[int], lower: str, start: int) -> bool:
-    return any(0 <= start - end <= 4 and not lower[end:start].strip(" ,;(|\t") for end in names_end)
+def _directly_after(names_end: Sequence[int], lower: str, start: int, between: str) -> bool:
+    return any(0 <= start - end <= 4 and not lower[end:start].strip(between) for end in names_end)
 
 
-_MONTHS = "январ[яьеюи]|феврал[яьеюи]|март[ае]?|апрел[яьеюи]|ма[йяе]|июн[яьеюи]|июл[яьеюи]|август[ае]?|сентябр[яьеюи]|октябр[яьеюи]|ноябр[яьеюи]|декабр[яьеюи]"
+_MONTHS = (
+    "январ[яьеюи]|феврал[яьеюи]|март[ае]?|апрел[яьеюи]|ма[йяе]|июн[яьеюи]|июл[яьеюи]|август[ае]?|сентябр[яьеюи]"
+    "|октябр[яьеюи]|ноябр[яьеюи]|декабр[яьеюи]"
+)
 _DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
 _MONTH = "(?:0?[1-9]|1[0-2])"
 _YEAR = "(?:19[0-9]{2}|20[0-4][0-9])"
 _DATE = re.compile(
     rf"(?<![0-9.,/-])(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_YEAR}[.-]{_MONTH}[.-]{_DAY}"
-    rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р))?(?![а-яё]))?)(?![0-9])"
+    rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р)|(?!\.))(?![а-яё]))?)(?![0-9])"
 )
 _WORDS = re.compile(
-    r"(?P<birth>рожд|родил|родивш|г\.? ?р\.|д\.? ?р\b|г/р|д/р|birth|dob|b\.?day|др[: ]|днюх)"
-    r"|(?P<other>выдан|договор|приказ|закон|срок|дата (?!рожд)|от |до |с |по |на |к |за |рейс|оплат|достав|создан|принят|поступ|уволен|умер|версия|date(?! ?of ?birth))"
+    r"(?<![а-яёa-z])(?:(?P<birth>рожд|родил|родивш|г\.? ?р\.|д\.? ?р\b|г/р|д/р|date ?of ?birth|dob|b\.?day|др[: ]"
+    r"|днюх\w*|birth\w*)"
+    r"|(?P<other>выдан|договор|приказ|закон|срок|дата (?!р)|от |до |с |по |на |к |за |рейс|оплат|достав|создан|принят"
+    r"|поступ|уволен|умер|версия|date(?![a-z]))"
+    r")"
 )
-_FOLLOWS = re.compile(r"[ ,)]{0,2}(?:г\.? ?р\b|год[а]? ?рожд|г\.? ?рожд|д\.? ?р\b|рожд|(?:года |г\. )?рождени|- ?(?:дата|день) рожд)")
+_FOLLOWS = re.compile(
+    r"[ ,)]{0,2}(?:г\.? ?р\b|год[а]? ?рожд|г\.? ?рожд|д\.? ?р\b|рожд|(?:года |г\. )?рождени|- ?(?:дата|день) рожд)"
+)
 
 EXAMPLES = (
     Example("дата рождения 05.05.1987", ("05.05.1987",)),
@@ -62,7 +71,7 @@ EXAMPLES = (
     Example("д.р. 05.05.87", ("05.05.87",)),
     Example("ДР: 5.5.1987", ("5.5.1987",)),
     Example("dob=1987-05-05", ("1987-05-05",)),
-    Example("12 марта 1990 г. рождения", ("12 марта 1990 г.",)),
+    Example("12 марта 1990 г. рождения", ("12 марта 1990",)),
     Example("Договор от 05.05.2024 подписан"),
     Example("Отчёт нужен до 05.05.2024"),
     Example("дата рождения указана, договор от 01.02.2024"),

@@ -10,18 +10,23 @@ from policies.finding import Finding
 from policies.recognizers.identifier import LABELLED, LIKELY, UNMISTAKABLE, Example
 
 
-def find(text: str) -> Iterator[Finding]:
-    """Secrets in the *original* text, looked at as a whole: a private key is longer than any window."""
-    for anchor in _ANCHOR.finditer(text):
-        yield from _RULES[anchor.lastgroup or ""](text, anchor)
+def find(text: str, start: int, end: int) -> Iterator[Finding]:
+    """Secrets that begin between `start` and `end` of the *original* text; a private key may well reach beyond."""
+    for anchor in _ANCHOR.finditer(text, start, min(len(text), end + _LOOK_AHEAD)):
+        if anchor.start() < end:
+            yield from _RULES[anchor.lastgroup or ""](text, anchor)
 
 
 def _private_key(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
-    # A key whose end was cut off is still a key: everything that looks like its body belongs to it.
-    body = _KEY_BODY.match(text, anchor.end())
-    end = body.end() if body else anchor.end()
-    footer = _KEY_FOOTER.match(text, end)
-    yield Finding(anchor.start(), footer.end() if footer else end, Entity.SECRET, LABELLED)
+    end = text.find(_KEY_FOOTER, anchor.end(), anchor.end() + _LONGEST_KEY)
+    if end >= 0 and _KEY_BODY.fullmatch(text, anchor.end(), end):
+        line = text.find("-----", end + len(_KEY_FOOTER), end + 80)
+        end = line + 5 if line >= 0 else end + len(_KEY_FOOTER)
+    else:
+        # A key whose end was cut off is still a key: all that looks like its body belongs to it.
+        body = _CUT_KEY_BODY.match(text, anchor.end(), anchor.end() + _LONGEST_KEY)
+        end = body.end() if body else anchor.end()
+    yield Finding(anchor.start(), end, Entity.SECRET, LABELLED)
 
 
 def _token(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
@@ -41,7 +46,7 @@ def _bot(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
 def _url(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
     match = _URL_PASSWORD.match(text, anchor.end())
     if match:
-        yield Finding(*match.span("password"), Entity.PASSWORD, UNMISTAKABLE)
+        yield Finding(*match.span("password"), Entity.PASSWORD, LABELLED)
 
 
 def _password(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
@@ -85,39 +90,56 @@ _RULES = {
     "key": _key,
 }
 
+_LOOK_AHEAD = 160  # characters: more than any anchor with what it looks ahead for
+_LONGEST_KEY = 16_384
+_KEY_FOOTER = "-----END "
+
 _ANCHOR = re.compile(
     r"(?P<pem>-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----)"
-    r"|(?P<token>(?<![A-Za-z0-9_-])(?:sk-|sk_live_|rk_live_|pk_live_|AKIA|ASIA|AIza|gh[opsur]_|github_pat_|glpat-|xox[abeoprs]-|xapp-|AQVN|t1\.|y[0-3]_|hf_|npm_|pypi-|dop_v1_|SG\.|eyJ))"
+    r"|(?P<token>(?<![A-Za-z0-9_-])(?:sk-|sk_live_|rk_live_|pk_live_|AKIA|ASIA|AIza|gh[opsur]_|github_pat_|glpat-"
+    r"|xox[abeoprs]-|xapp-|AQVN|t1\.|y[0-3]_|hf_|npm_|pypi-|dop_v1_|SG\.|eyJ))"
     r"|(?P<bot>(?<=[0-9]):AA)"
     r"|(?P<url>(?<=[a-z]):[/]{2}(?=[^\s/:@]{0,64}:))"
     r"|(?P<password>(?i:passwords?|passwd|pwd|passphrase|парол[а-яё]{1,4}|pass(?=[ =:\"'])))"
-    r"|(?P<key>(?i:api[_-]?key|apikey|secret(?:[_-]?key)?|access[_-]?(?:key|token)|auth[_-]?token|private[_-]?key|client[_-]?secret|token|токен[а-яё]{0,3}|bearer|секретн[а-яё]{2} ключ[а-яё]{0,3}))"
+    r"|(?P<key>(?i:api[_-]?key|apikey|secret(?:[_-]?key)?|access[_-]?(?:key|token)|auth[_-]?token|private[_-]?key"
+    r"|client[_-]?secret|token|токен[а-яё]{0,3}|bearer|секретн[а-яё]{2} ключ[а-яё]{0,3}))"
 )
-_KEY_BODY = re.compile(r"[A-Za-z0-9+/=:,\\ \r\n-]*?(?=-----END)|[A-Za-z0-9+/=\\\r\n]*")
-_KEY_FOOTER = re.compile(r"-----END [A-Z0-9 ]{1,48}-----")
+_KEY_BODY = re.compile(r"[A-Za-z0-9+/=:,\\ \r\n-]*")
+_CUT_KEY_BODY = re.compile(r"[A-Za-z0-9+/=\\\r\n]*")
 _TOKEN = re.compile(
-    r"sk-[A-Za-z0-9_-]{16,}|[srp]k_live_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[opsur]_[A-Za-z0-9]{30,}"
-    r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|AQVN[A-Za-z0-9_-]{20,}"
-    r"|t1\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}=*|y[0-3]_[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}"
-    r"|dop_v1_[a-f0-9]{40,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
+    r"sk-[A-Za-z0-9_-]{16,}|[srp]k_live_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}"
+    r"|gh[opsur]_[A-Za-z0-9]{30,}"
+    r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"
+    r"|AQVN[A-Za-z0-9_-]{20,}"
+    r"|t1\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}=*|y[0-3]_[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}"
+    r"|pypi-[A-Za-z0-9_-]{30,}"
+    r"|dop_v1_[a-f0-9]{40,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
 )
 _BOT_NUMBER = re.compile(r"(?<![0-9])[0-9]{8,10}$")
 _BOT_REST = re.compile(r":AA[A-Za-z0-9_-]{30,40}")
-_URL_PASSWORD = re.compile(r"[^\s/:@]{0,64}:(?P<password>[^\s/@]{1,128})@")
+# To the last «@» before the path: a password may hold one itself. What is tried is bounded on both sides.
+_URL_PASSWORD = re.compile(r"[^\s/:@]{0,64}:(?P<password>[^\s/]{1,128})@(?=[\w.-])")
 _ASSIGNED = re.compile(
-    r"[\"']?(?:[ \t]{0,4}\([^()\n]{0,24}\))?(?:[ \t]{0,4}(?:[:=]|=>|:=|->|-|—)[ \t]{0,8}|[\"'][ \t]{0,4}|[ \t]{1,4}is[ \t]{1,4})"
-    r"(?:(?:пароль|password|bearer|basic)[ \t:]{1,3})?(?P<quote>[\"'`«]?)(?P<value>[^\s\"'`»<>,;(){}]{1,512}|(?<=[\"'`])[^\"'`\n]{1,512})"
+    r"[\"']?(?:[ \t]{0,4}\([^()\n]{0,24}\))?(?:[ \t]{0,4}(?:[:=]|=>|:=|->|-|—)[ \t]{0,8}|[\"'][ \t]{0,4}"
+    r"|[ \t]{1,4}is[ \t]{1,4})"
+    r"(?:(?:пароль|password|bearer|basic)[ \t:]{1,3})?"
+    r"(?P<quote>[\"'`«])?(?P<value>(?(quote)[^\"'`»\n]{1,512}|[^\s\"'`»<>,;(){}]{1,512}))"
 )
-_SAID = re.compile(r"[ \t]{1,4}(?:от [а-яёa-z0-9 ._-]{1,24}[ :]{1,3}|такой[ :]{1,3}|был[ :]{1,3}|это[ :]{1,3})?[\"'`«]?(?P<value>[^\s\"'`»<>,;]{4,128})")
+_SAID = re.compile(
+    r"[ \t]{1,4}(?:от [а-яёa-z0-9 ._-]{1,24}[ :]{1,3}|такой[ :]{1,3}|был[ :]{1,3}"
+    r"|это[ :]{1,3})?[\"'`«]?(?P<value>[^\s\"'`»<>,;]{4,128})"
+)
 _BEARER = re.compile(r"[ \t]{1,4}(?P<value>[A-Za-z0-9._~+/=-]{12,})")
 _NOT_A_VALUE = re.compile(
-    r"(?i:\[|\*+$|x{3,}$|\.{2,}|\$|%\(|\{|<|os\.|env|process\.|settings|config|self\.|request|getpass|none$|null$|true$|false$|str$|string$"
+    r"(?i:\[|\*+$|x{3,}$|\.{2,}|\$|%\(|\{|<|os\.|env|process\.|settings|config|self\.|request|getpass|none$|null$"
+    r"|true$|false$|str$|string$"
     r"|your|change_?me|example|password$|пароль$|secret$|token$|не |и |нужно|должен|если|можно)"
 )
 
 EXAMPLES = (
     Example("ключ sk-abcdefghijklmnop1234567890 не работает", ("sk-abcdefghijklmnop1234567890",)),
-    Example("OPENAI_KEY = \"AKIAABCDEFGHIJKLMNOP\"", ("AKIAABCDEFGHIJKLMNOP",)),
+    Example('OPENAI_KEY = "AKIAABCDEFGHIJKLMNOP"', ("AKIAABCDEFGHIJKLMNOP",)),
     Example("token=ghp_abcdefghijklmnopqrstuvwxyz0123456789", ("ghp_abcdefghijklmnopqrstuvwxyz0123456789",)),
     Example(
         "Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",

@@ -17,12 +17,16 @@ def find(lower: str) -> Iterator[Finding]:
         floor = max(0, sign.start() - 64)
         local = _LOCAL.search(lower, floor, sign.start())
         domain = _DOMAIN.match(lower, sign.end(), sign.end() + 255) if local else None
-        if local and domain:
-            yield Finding(local.start(), domain.end(), Entity.EMAIL, LABELLED if sign[0] == "@" else UNMISTAKABLE)
+        if local and domain and not _IN_URL.search(lower, max(0, local.start() - 80), local.start()):
+            yield Finding(
+                local.start(), domain.end(), Entity.EMAIL, LABELLED if sign[0].strip() == "@" else UNMISTAKABLE
+            )
 
 
-_AT = re.compile(r" ?[(\[{<] ?(?:at|собака|собачка|dog|@) ?[)\]}>] ?| (?:собака|собачка) |@")
-_LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]*[\w+]$")
+_AT = re.compile(r" ?[(\[{<] ?(?:at|собака|собачка|dog|@) ?[)\]}>] ?| (?:собака|собачка) | @ |@")
+_IN_URL = re.compile(r"://[^\s/]{0,70}$")  # what stands before the «@» of a URL is no address but a name and a password
+# Fewer signs than RFC 5322 allows: «=», quotes and slashes stand around addresses far more often than in them.
+_LOCAL = re.compile(r"[\w!#$%&*+~.-]*[\w+]$")
 _DOMAIN = re.compile(
     r"(?:[a-z0-9а-яё_](?:[a-z0-9а-яё_-]{0,61}[a-z0-9а-яё])?(?:\.| ?[(\[] ?(?:dot|точка) ?[)\]] ?| (?:точка|dot) )){1,8}"
     r"(?:xn--[a-z0-9-]{1,59}|[a-zа-яё]{2,24})(?![a-z0-9а-яё])"
@@ -36,6 +40,8 @@ EXAMPLES = (
     Example("ivan[собака]example.ru", ("ivan[собака]example.ru",)),
     Example("ivan (at) example (dot) ru", ("ivan (at) example (dot) ru",)),
     Example("ivan собака example точка ru", ("ivan собака example точка ru",)),
+    Example("пишите на ivan @ example.ru сегодня", ("ivan @ example.ru",)),
+    Example("postgres://app:s3cretword@db.local:5432/app"),
     Example("email='IVAN@EXAMPLE.RU'", ("IVAN@EXAMPLE.RU",)),
     Example("Декоратор @app.route стоит над функцией"),
     Example("Подпишись на @channel_name"),

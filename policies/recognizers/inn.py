@@ -36,7 +36,7 @@ _SPACED = re.compile(r"[0-9]{4} [0-9]{4} [0-9]{4}")
 IDENTIFIER = Identifier(
     entity=Entity.INN,
     lengths=frozenset({10, 12}),
-    label=r"инн|inn|tax ?id|номер\w* налогоплательщик\w*",
+    label=r"инн(?:[ /]{1,3}кпп)?|inn|tax ?id|номер\w* налогоплательщик\w*",
     score=_score,
 )
 

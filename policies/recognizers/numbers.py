@@ -13,6 +13,7 @@ from policies.entities import Entity
 from policies.finding import Finding
 from policies.recognizers import bank_account, bank_card, inn, oms, passport, phone, snils
 from policies.recognizers.identifier import THRESHOLD, Identifier, Number
+from policies.recognizers.tables import Headings
 
 IDENTIFIERS = (
     snils.IDENTIFIER,
@@ -25,12 +26,12 @@ IDENTIFIERS = (
 )
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
+def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
     """Candidates among the digit runs; they may overlap. `text` and `lower` are the folded text in both letter cases."""
     for run in _RUN.finditer(text):
         groups = [match.span() for match in _GROUP.finditer(run[0])]
         if sum(end - start for start, end in groups) >= _SHORTEST:
-            yield from _classify(text, lower, run, groups)
+            yield from _classify(text, lower, headings, run, groups)
     yield from passport.find_split(lower)
 
 
@@ -45,10 +46,14 @@ _GROUP = re.compile(r"[0-9]+")
 
 # Words for numbers that are no person's data, or that are not recognised yet: they keep a number from being taken for another.
 _OTHERS = (
-    r"загран\w*|водит\w* удост\w*|удостоверени\w*|прав[а]?|в/у|ву|стс|птс|огрн(?:ип)?|бик|кпп|окпо|оквэд|октмо|окато|кбк|уин|уип|уникальн\w* идент\w*"
-    r"|договор\w*|контракт\w*|заказ\w*|заявк\w*|заявлени\w*|обращени\w*|тикет\w*|инцидент\w*|артикул\w*|арт|накладн\w*|сч[её]т-фактур\w*|акт\w{0,2}"
-    r"|чек\w{0,2}|трек\w*|отправлени\w*|посылк\w*|штрих-?код\w*|серийн\w*|кадастр\w*|imei|vin|isbn|ean|gtin|осаго|каско|лицензи\w*|приказ\w*"
-    r"|код\w{0,2}|парти\w*|version|верси\w*|build|order\w*|ticket\w*|invoice\w*|tracking|sku|uuid|id|request\w*|session|pid|hash|build|commit"
+    r"загран\w*|водит\w* удост\w*|удостоверени\w*|прав[а]?|в/у|ву|стс|птс|огрн(?:ип)?|бик|кпп|окпо|оквэд|октмо|окато"
+    r"|кбк|уин|уип|уникальн\w* идент\w*"
+    r"|договор\w*|контракт\w*|заказ\w*|заявк\w*|заявлени\w*|обращени\w*|тикет\w*|инцидент\w*|артикул\w*|арт"
+    r"|накладн\w*|сч[её]т-фактур\w*|акт\w{0,2}"
+    r"|чек\w{0,2}|трек\w*|отправлени\w*|посылк\w*|штрих-?код\w*|серийн\w*|кадастр\w*|imei|vin|isbn|ean|gtin|осаго"
+    r"|каско|лицензи\w*|приказ\w*"
+    r"|код\w{0,2}|парти\w*|version|верси\w*|build|order\w*|ticket\w*|invoice\w*|tracking|sku|uuid|id|request\w*"
+    r"|session|pid|hash|commit"
     r"|сумм\w*|бюджет\w*|цен\w*|стоимост\w*|price|amount|total"
 )
 _LABEL = re.compile(
@@ -66,7 +71,9 @@ _BY_LENGTH: dict[int, tuple[Identifier, ...]] = {
 }
 
 
-def _classify(text: str, lower: str, run: re.Match[str], groups: list[tuple[int, int]]) -> Iterator[Finding]:
+def _classify(
+    text: str, lower: str, headings: Headings, run: re.Match[str], groups: list[tuple[int, int]]
+) -> Iterator[Finding]:
     origin = run.start()
     for first, (opening, _) in enumerate(groups):
         start = origin + opening
@@ -82,7 +89,8 @@ def _classify(text: str, lower: str, run: re.Match[str], groups: list[tuple[int,
             if not (identifiers := _BY_LENGTH.get(len(digits), ())):
                 continue
             if announced is None:
-                announced = _label_before(lower, left, start)
+                heading = headings.over(start)
+                announced = _label_in(heading) if heading else _label_before(lower, left, start)
             yield from _candidates(text, lower, (start, end), digits, identifiers, announced)
 
 
@@ -95,6 +103,8 @@ def _candidates(
     if (start and _is_code(text[start - 1])) or (after and _is_code(after[0])):
         return
     label = announced or _label_after(after)
+    if not label and 4 * (end - start - len(digits)) > 3 * len(digits):
+        return  # digits so far apart are one number only where something says so
     if start and text[start - 1] in "+(":
         start -= 2 if text[start - 2 : start] == "+(" else 1
     number = Number(text[start:end], digits, after)
@@ -104,8 +114,13 @@ def _candidates(
             score -= 0.3  # it is announced as something else
         elif not label and _MEASURE.match(after):
             score = 0.0
-        if score >= THRESHOLD:
-            yield Finding(start if identifier.entity is Entity.PHONE else span[0], end, identifier.entity, score)
+        if score < THRESHOLD:
+            continue
+        if identifier.entity is not Entity.PHONE:
+            yield Finding(span[0], end, identifier.entity, score)
+        else:
+            spoken = phone.SPOKEN_PREFIX.search(lower, max(0, start - 14), start)
+            yield Finding(spoken.start() if spoken else start, end, identifier.entity, score)
 
 
 def _label_before(lower: str, left: int, start: int) -> str:
@@ -115,6 +130,13 @@ def _label_before(lower: str, left: int, start: int) -> str:
     for digits in _GROUP.finditer(context):
         if digits.end() - digits.start() > 2:
             context = lower[left + digits.end() : start]
+    # A word on a line above counts only when nothing else stands before the number on its own line.
+    *_, above, line = ["", *context.rsplit("\n", 1)]
+    return _label_in(line if line.strip(" \t\"'") else above + line)
+
+
+def _label_in(context: str) -> str:
+    """The kind that the last announcing word of `context` names."""
     nearest = None
     for match in _LABEL.finditer(context):
         nearest = match

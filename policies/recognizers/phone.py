@@ -13,16 +13,19 @@ def _score(number: Number, labelled: bool) -> float:
     if number.written[0] == "+":
         return _international(number, labelled)
     if count == 11 and _NATIONAL.fullmatch(number.digits):
-        if labelled:
-            return LABELLED
-        return UNMISTAKABLE if _GROUPED.fullmatch(number.written) else 0.7 if number.bare else UNLIKELY
+        return LABELLED if labelled else _unlabelled(number)
     if count == 10 and number.digits[0] in "3489":
-        if labelled:
-            return 0.85
-        return LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
+        return UNMISTAKABLE if labelled else LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
     if count in {6, 7} and labelled and (number.bare or _LOCAL.fullmatch(number.written)):
         return 0.6
     return 0.0
+
+
+def _unlabelled(number: Number) -> float:
+    """Eleven digits with nothing said about them: as a Russian number is usually written, or not."""
+    if number.bare:
+        return 0.7
+    return UNMISTAKABLE if _GROUPED.fullmatch(number.written) else UNLIKELY
 
 
 def _international(number: Number, labelled: bool) -> float:
@@ -35,17 +38,20 @@ def _international(number: Number, labelled: bool) -> float:
 
 _NATIONAL = re.compile(r"[78][3489][0-9]{9}")
 _SEPARATOR = r"[ ._-]{0,2}"
-_GROUPED = re.compile(
-    rf"[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}"
+_GROUPED = re.compile(rf"[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}")
+_WITHOUT_PREFIX = re.compile(
+    r"\([0-9]{3,5}\) ?[0-9]{1,3}(?:[ -][0-9]{2}){2}|9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}"
 )
-_WITHOUT_PREFIX = re.compile(r"\([0-9]{3,5}\) ?[0-9]{1,3}(?:[ -][0-9]{2}){2}|9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}")
+SPOKEN_PREFIX = re.compile(r"(?<![а-яё])(?:плюс (?:семь|7)|\+ ?семь|восемь)[ -]$")
+"""The country code in words, before a number."""
 _LOCAL = re.compile(r"[0-9]{2,3}[ -][0-9]{2}[ -][0-9]{2}")
 
 IDENTIFIER = Identifier(
     entity=Entity.PHONE,
     lengths=frozenset({6, 7, *range(8, 16)}),
     label=(
-        r"тел(?:ефон\w*)?|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*|факс\w*"
+        r"тел(?:ефон\w*)?|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
+        r"|факс\w*"
         r"|номерок\w*|phone\w*|mobile\w*|tel|cell|call|fax|whats ?app|вот?с?[аa]п+\w*|ватсап\w*|viber|вайбер\w*|смс|sms"
         r"|(?:мой|моя|твой|твоя|его|её|ее|их|наш) номер\w*|номер клиента"
     ),
@@ -66,6 +72,7 @@ EXAMPLES = (
     Example("+375 29 123-45-67", ("+375 29 123-45-67",)),
     Example("звони 8 9 1 2 3 4 5 6 7 8 9 вечером", ("8 9 1 2 3 4 5 6 7 8 9",)),
     Example("тел 8912З4567О9 работает", ("8912З4567О9",)),
+    Example("мой номер плюс семь 495 123 45 67", ("плюс семь 495 123 45 67",)),
     Example("Курс +75 пунктов за день"),
     Example("Бюджет 89 000 000 000 рублей"),
     Example("Заявка 89123456789 закрыта"),

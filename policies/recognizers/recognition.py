@@ -13,6 +13,7 @@ from policies import names
 from policies.finding import Finding
 from policies.folding import fold
 from policies.recognizers import birth_date, credentials, email, numbers, special
+from policies.recognizers.tables import Headings
 
 
 def recognize(text: str, checkpoint: Callable[[], None] = lambda: None) -> tuple[Finding, ...]:
@@ -20,9 +21,10 @@ def recognize(text: str, checkpoint: Callable[[], None] = lambda: None) -> tuple
 
     `checkpoint` is called between windows; what it raises ends the work.
     """
-    findings = list(credentials.find(text))
+    findings: list[Finding] = []
     for core_start in range(0, max(len(text), 1), _WINDOW):
         checkpoint()
+        findings += credentials.find(text, core_start, core_start + _WINDOW)
         findings += _in_window(text, core_start)
     return resolve(findings)
 
@@ -33,7 +35,9 @@ def resolve(candidates: Iterable[Finding]) -> tuple[Finding, ...]:
     A loser is cut and not dropped: that another recogniser was surer of one part does not make the rest safe to send.
     """
     chosen: list[Finding] = []
-    for candidate in sorted(candidates, key=lambda found: (-found.score, found.start - found.end, found.start, found.entity)):
+    for candidate in sorted(
+        candidates, key=lambda found: (-found.score, found.start - found.end, found.start, found.entity)
+    ):
         rest = [(candidate.start, candidate.end)]
         place = bisect.bisect_left(chosen, candidate.start, key=lambda found: found.end)
         while place < len(chosen) and chosen[place].start < candidate.end:
@@ -42,8 +46,7 @@ def resolve(candidates: Iterable[Finding]) -> tuple[Finding, ...]:
             rest += [(start, taken.start), (taken.end, end)]
             place += 1
         for start, end in rest:
-            whole = (start, end) == (candidate.start, candidate.end)
-            if whole or end - start >= _WORTH_KEEPING:
+            if end - start >= _WORTH_KEEPING or (start, end) == (candidate.start, candidate.end):
                 bisect.insort(chosen, Finding(start, end, candidate.entity, candidate.score))
     return tuple(chosen)
 
@@ -57,11 +60,12 @@ def _in_window(text: str, core_start: int) -> Iterator[Finding]:
     start = max(0, core_start - _MARGIN)
     folded = fold(text[start : core_start + _WINDOW + _MARGIN])
     persons = list(names.find(folded.text, folded.lower))
+    headings = Headings(folded.lower)
     found = [
         *persons,
-        *numbers.find(folded.text, folded.lower),
+        *numbers.find(folded.text, folded.lower, headings),
         *email.find(folded.lower),
-        *birth_date.find(folded.lower, persons),
+        *birth_date.find(folded.lower, persons, headings),
         *special.find(folded.lower, persons),
     ]
     for finding in found:
