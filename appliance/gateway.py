@@ -46,8 +46,11 @@ from policies import (
     Verdict,
     evaluate,
     redact,
+    with_repeats,
 )
 from providers import ChatRequest, Chunk, ConnectionLostError, Provider, ProviderError, Route, Usage, matching
+
+_QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -146,7 +149,7 @@ class Gateway:
         except UninspectableError as error:
             await self._refuse(error, principal, call, RefusalReason.UNINSPECTABLE)
         try:
-            found = await self._detector.detect([_text(field) for field in fields])
+            found = await self._find([_text(field) for field in fields])
         except DetectorError:
             failure = InspectionError(
                 "the request could not be inspected for personal data, so it was not sent: try again"
@@ -163,6 +166,13 @@ class Gateway:
             subjects=() if call.subject is None else (self._pseudonyms.of(call.subject),),
             user=b"" if call.user is None else self._pseudonyms.of(call.user),
         )
+
+    async def _find(self, texts: list[Text]) -> tuple[tuple[Finding, ...], ...]:
+        found = await self._detector.detect(texts)
+        work = sum(map(len, found)) * sum(len(text.content) for text in texts)
+        if work < _QUICK:
+            return with_repeats(texts, found)
+        return await asyncio.to_thread(with_repeats, texts, found)
 
     async def _permitted(self, inspected: _Inspected, candidates: tuple[Route, ...]) -> tuple[Route, ...]:
         rulings = inspected.decision.rulings

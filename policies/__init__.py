@@ -13,6 +13,7 @@ from policies.errors import (
 )
 from policies.finding import Finding, Text
 from policies.redaction import Vault, redact, restore
+from policies.repeats import with_repeats
 from policies.rules import Policy, Purpose, Residency, Rule, Verdict, load_policy, shipped_policy_path
 from policies.stream import StreamRestorer
 
@@ -45,4 +46,5 @@ __all__ = [
     "restore",
     "scan",
     "shipped_policy_path",
+    "with_repeats",
 ]

@@ -103,14 +103,14 @@ def load_policy(path: Path) -> Policy:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PolicyFileError((f"{path}: cannot be read: {error.strerror}",)) from error
+        raise PolicyFileError((f"{path}: не читается ({error.strerror})",)) from error
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise PolicyFileError((f"{path}: line {line}: is not UTF-8",)) from error
+        raise PolicyFileError((f"{path}: строка {line}: это не UTF-8",)) from error
     except tomllib.TOMLDecodeError as error:
-        raise PolicyFileError((f"{path}: {_lower_first(str(error))}",)) from error
+        raise PolicyFileError((f"{path}: это не TOML: {_lower_first(str(error))}",)) from error
     draft, problems = _decode(document)
     if draft is not None:
         problems += _inconsistencies(draft)
@@ -167,7 +167,7 @@ def _items(tables: Sequence[dict[str, object]], kind: type[_Item], key: str, pro
         try:
             items.append(msgspec.convert(table, kind))
         except msgspec.ValidationError as error:
-            problems.append(f"`{key}` {number} ({_name(table)}): {_lower_first(str(error))}")
+            problems.append(f"`{key}`, {number}-й по счёту ({_name(table)}): {_lower_first(str(error))}")
     return items
 
 
@@ -181,29 +181,29 @@ def _inconsistencies(draft: _Draft) -> list[str]:
     if draft.complete:
         # Only a policy whose items are all readable can be searched for holes: a lost rule would look like many of them.
         if not draft.purposes:
-            problems.append("`purposes`: there are none; nothing may be processed without a purpose")
+            problems.append("`purposes`: нет ни одной; без цели обрабатывать нельзя ничего")
         if draft.rules:
             problems += _coverage_problems(draft)
         else:
-            problems.append("`rules`: there are none; an empty policy decides nothing")
+            problems.append("`rules`: нет ни одного; пустая политика ничего не решает")
     return problems
 
 
 def _taxonomy_problems(entities: Mapping[str, str]) -> Iterator[str]:
     for name, category in entities.items():
         if name not in set(Entity):
-            yield f"`entities.{name}`: there is no such kind of data"
+            yield f"`entities.{name}`: такого вида данных нет"
         if category not in set(Category):
-            yield f"`entities.{name}`: `{category}` is not a category; use one of {_listed(Category)}"
+            yield f"`entities.{name}`: `{category}` — не категория; есть {_listed(Category)}"
     for entity in Entity:
         if entity not in entities:
-            yield f"`entities`: `{entity}` is missing; every kind of data needs its category"
+            yield f"`entities`: нет `{entity}`; у каждого вида данных должна быть категория"
 
 
 def _duplicates(key: str, ids: Iterable[str]) -> Iterator[str]:
     for name, count in Counter(ids).items():
         if count > 1:
-            yield f"`{key}`: the id `{name}` is used {count} times"
+            yield f"`{key}`: `{name}` встречается {count} раза"
 
 
 def _reference_problems(draft: _Draft) -> Iterator[str]:
@@ -211,12 +211,12 @@ def _reference_problems(draft: _Draft) -> Iterator[str]:
     for rule in draft.rules:
         for purpose in rule.purposes:
             if draft.complete and purpose not in known:
-                yield f"rule `{rule.id}`: `purposes`: there is no purpose `{purpose}`"
+                yield f"правило `{rule.id}`: `purposes`: цели `{purpose}` нет"
         for key, values in (("categories", rule.categories), ("residencies", rule.residencies)):
             if not values:
-                yield f"rule `{rule.id}`: `{key}` is empty, so the rule decides nothing"
+                yield f"правило `{rule.id}`: `{key}` пусто, правило ничего не решает"
         if UNMASKABLE.id == rule.id:
-            yield f"rule `{rule.id}`: this id belongs to a built-in rule"
+            yield f"правило `{rule.id}`: это имя занято встроенным правилом"
 
 
 def _coverage_problems(draft: _Draft) -> Iterator[str]:
@@ -226,14 +226,14 @@ def _coverage_problems(draft: _Draft) -> Iterator[str]:
         cells = [cell for cell in itertools.product(Category, Residency, purposes) if rule.covers(*cell)]
         if cells and all(cell in deciding for cell in cells):
             earlier = dict.fromkeys(f"`{deciding[cell].id}`" for cell in cells)
-            yield f"rule `{rule.id}`: can never apply; all it covers is decided before it by {', '.join(earlier)}"
+            yield f"правило `{rule.id}`: никогда не сработает; всё, о чём оно, решают до него {', '.join(earlier)}"
         for cell in cells:
             deciding.setdefault(cell, rule)
     for category, residency in itertools.product(Category, Residency):
         open_for = [purpose for purpose in purposes if (category, residency, purpose) not in deciding]
         if open_for:
             named = ", ".join(f"`{purpose}`" for purpose in open_for)
-            yield f"`rules`: no rule decides category `{category}` for residency `{residency}` (purposes: {named})"
+            yield f"`rules`: ни одно правило не решает категорию `{category}` для размещения `{residency}` (цели: {named})"
 
 
 UNMASKABLE = Rule(
@@ -250,7 +250,7 @@ UNMASKABLE = Rule(
 
 def _name(table: Mapping[str, object]) -> str:
     name = table.get("id")
-    return f"`{name}`" if isinstance(name, str) else "without an id"
+    return f"`{name}`" if isinstance(name, str) else "без `id`"
 
 
 def _listed(values: Iterable[str]) -> str:

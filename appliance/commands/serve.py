@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import msgspec
 import uvicorn
 import uvloop
 
@@ -34,9 +36,12 @@ from providers import ProviderError, TestingSettings
     show_default=True,
     help="Без файла настроек: default, small, none (имитатор), auto (лучшая из скачанных) или путь к файлу GGUF.",
 )
-def serve_command(settings_file: Path | None, state: Path, local_model: str) -> None:
+@click.option("--port", type=click.IntRange(0, 65535), help="Порт вместо указанного в настройках; 0 — любой свободный.")
+def serve_command(settings_file: Path | None, state: Path, local_model: str, port: int | None) -> None:
     """Запустить сервис. Без `--settings` ключи первого запуска создаются сами."""
     settings = chosen(settings_file, state, local_model)
+    if port is not None:
+        settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=port))
     if settings_file is None:
         create_keys(settings)
         if local_model != "none" and isinstance(settings.providers[0], TestingSettings):
@@ -93,6 +98,9 @@ async def _serve(settings: Settings) -> None:
     )
     server = _Server(config, settings)
     async with app.lifespan():
+        # What is loaded by now stays for ever: the collector need not walk it again while a request waits (measured: up to 76 ms).
+        gc.collect()
+        gc.freeze()
         await server.serve(sockets=sockets)
 
 

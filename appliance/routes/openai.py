@@ -46,7 +46,8 @@ async def chat_completions(request: Request[None, None, State], service: NamedDe
             whole = wire.encode(wire.completion(response, stamp))
             return ASGIResponse(body=whole, media_type=MediaType.JSON, headers=_headers(answer))
         headers = {**_headers(answer), "X-Request-Id": request_id}
-        return EventStream(_events(answer, stamp), headers, event_of, stack.pop_all())
+        resources = stack.pop_all()
+        return EventStream(_events(answer, stamp, resources), headers, event_of, resources)
     raise AssertionError("the stack above never swallows an error")
 
 
@@ -94,7 +95,7 @@ def _headers(answer: Answer) -> dict[str, str]:
     }
 
 
-async def _events(answer: Answer, stamp: wire.Stamp) -> AsyncGenerator[bytes, None]:
+async def _events(answer: Answer, stamp: wire.Stamp, resources: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     usage = None
     async with aclosing(answer.chunks) as chunks:
         yield wire.event(wire.first_chunk(stamp))
@@ -105,4 +106,5 @@ async def _events(answer: Answer, stamp: wire.Stamp) -> AsyncGenerator[bytes, No
                 yield wire.event(shown)
     if stamp.include_usage and usage is not None:
         yield wire.event(wire.usage_chunk(usage, stamp))
+    await resources.aclose()  # before the client sees the end and asks again
     yield wire.DONE

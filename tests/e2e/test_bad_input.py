@@ -94,7 +94,7 @@ def test_tool_arguments_that_are_not_json_are_inspected_as_text(service: Running
     response = service.chat([{"role": "assistant", "tool_calls": [call]}, *USER], model="cloud")
 
     assert response.status_code == 200
-    assert "916" not in upstream.received[0].text
+    assert "916 123" not in upstream.received[0].text
 
 
 def test_json_nested_too_deep_is_refused(service: Running, upstream: Upstream) -> None:

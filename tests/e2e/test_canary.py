@@ -9,14 +9,23 @@ from audit import export_bundle
 from tests.e2e.running import Installed, Process
 from tests.e2e.upstream import Reply, Upstream
 
-CANARIES = ("Канарейкин", "Kanareikin", "916 555-01-02", "112-233-445 95", "kanareika@example.ru", "Xk9-Qw7rT2", "client-kanareika", "сахарный диабет")
-TEXT = (
-    "Клиент Канарейкин Пётр Сергеевич (Kanareikin), телефон +7 916 555-01-02, СНИЛС 112-233-445 95, kanareika@example.ru, password=Xk9-Qw7rT2. "
+CANARIES = (
+    "Канарейкин",
+    "Kanareikin",
+    "916 555-01-02",
+    "112-233-445 95",
+    "kanareika@example.ru",
+    "Xk9-Qw7rT2",
+    "client-kanareika",
+    "сахарный диабет",
 )
+TEXT = "Клиент Канарейкин Пётр Сергеевич (Kanareikin), телефон +7 916 555-01-02, СНИЛС 112-233-445 95, kanareika@example.ru, password=Xk9-Qw7rT2. "
 HEALTH = TEXT + "Пациент Канарейкин, диагноз — сахарный диабет."
 
 
-def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(installed: Installed, upstream: Upstream, tmp_path: Path) -> None:
+def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(
+    installed: Installed, upstream: Upstream, tmp_path: Path
+) -> None:
     with Process(installed) as process:
         service = process.running
         headers = {"X-Subject": "client-kanareika"}
@@ -26,16 +35,22 @@ def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(installed: Instal
             service.chat(TEXT, model="cloud", stream=True, headers=headers, user="kanareika@example.ru").status_code,
             service.chat(TEXT, model="abroad", headers=headers).status_code,
             service.chat(HEALTH, headers=headers).status_code,
-            service.chat([{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": TEXT}], model="cloud").status_code,
+            service.chat(
+                [{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": TEXT}], model="cloud"
+            ).status_code,
             service.chat(TEXT, model=TEXT).status_code,
             service.chat(TEXT + "\x00").status_code,
             service.chat(TEXT, headers={"X-Purpose": "Kanareikin"}).status_code,
             service.chat(TEXT, headers={"Authorization": "Bearer Xk9-Qw7rT2"}).status_code,
-            service.chat(TEXT, **{"Kanareikin": 1}).status_code,
+            service.chat(TEXT, Kanareikin=1).status_code,
         ]
         upstream.replies = [
             Reply(status=500, raw=TEXT.encode()),
-            Reply(status=400, raw=json.dumps({"error": {"message": TEXT, "code": TEXT}}).encode(), headers={"x-request-id": "kanareika@example.ru"}),
+            Reply(
+                status=400,
+                raw=json.dumps({"error": {"message": TEXT, "code": TEXT}}).encode(),
+                headers={"x-request-id": "kanareika@example.ru"},
+            ),
             Reply(raw=TEXT.encode(), headers={"Content-Type": "text/html"}),
             Reply(text=TEXT, drop_after=3),
         ]

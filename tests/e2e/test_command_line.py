@@ -132,7 +132,7 @@ class TestAudit:
         assert shown == intent
         assert (shown["verdict"], shown["masked"], len(shown["subjects"])) == ("mask", {"PERSON": 1, "PHONE": 1}, 1)
         for output in (listed.output, as_json.output):
-            for value in ("Иванов", "916", "client-42"):
+            for value in ("Иванов", "916 123", "client-42"):
                 assert value not in output
 
     def test_a_record_that_is_not_there_is_said_so(self, used: Installed) -> None:
@@ -214,6 +214,32 @@ def test_serve_refuses_to_start_and_says_all_that_is_wrong(installed: Installed)
     assert "audit.kek" in done.stderr
     assert "pseudonyms.key" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_first_run_prints_a_line_that_works_when_pasted(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "appliance",
+        "serve",
+        "--state",
+        tmp_path / "var",
+        "--local-model",
+        "none",
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("curl "))
+        answer = subprocess.run(
+            ["sh", "-c", f"{line.strip()} --silent --noproxy '*'"], capture_output=True, text=True, timeout=60
+        )
+        process.terminate()
+        process.stdout.read()
+
+    assert process.returncode == 0
+    assert json.loads(answer.stdout)["choices"][0]["message"]["role"] == "assistant"
 
 
 def test_the_tour_shows_the_four_requests_and_the_damaged_record() -> None:

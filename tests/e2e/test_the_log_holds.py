@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
-from appliance.events import Intent, Outcome, Status, decode
+from appliance.events import Intent, Outcome, RefusalReason, Refused, Status, decode
 from audit import AuditReader
 from tests.e2e.running import Installed, Process, Running, running
 from tests.e2e.upstream import Reply, Upstream
@@ -41,7 +42,7 @@ def test_the_upstream_finds_the_intent_of_its_own_attempt_when_it_is_called(
     assert found[0].request_id != found[1].request_id
 
 
-def test_a_full_log_answers_503_and_calls_nobody(tmp_path, upstream: Upstream) -> None:
+def test_a_full_log_answers_503_and_calls_nobody(tmp_path: Path, upstream: Upstream) -> None:
     with running(Installed(tmp_path, upstream.base_url, top="[audit]\nmax_bytes = 200_000\n")) as service:
         statuses = []
         for _ in range(2000):
@@ -56,6 +57,34 @@ def test_a_full_log_answers_503_and_calls_nobody(tmp_path, upstream: Upstream) -
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
         assert len(upstream.received) == called
         assert service.installed.verify().ok
+
+
+def test_a_detector_that_does_not_answer_in_time_refuses_the_request(tmp_path: Path, upstream: Upstream) -> None:
+    with running(Installed(tmp_path, upstream.base_url, top="[detector]\ntimeout_ms = 1\n")) as service:
+        response = service.chat("Длинный текст без конца. " * 20_000, model="cloud")
+
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "inspection_failed")
+    assert upstream.received == []
+    refused = service.installed.events(Refused)[-1]
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.DETECTOR
+
+
+def test_more_requests_at_once_than_allowed_are_told_to_come_back(tmp_path: Path, upstream: Upstream) -> None:
+    hold = threading.Event()
+    upstream.replies = [Reply(hold=hold)]
+    with running(Installed(tmp_path, upstream.base_url, server="max_in_flight = 1\n")) as service:
+        body = {"model": "cloud", "messages": [{"role": "user", "content": "Привет"}], "stream": True}
+        with service.http.stream("POST", "/v1/chat/completions", json=body) as first:
+            lines = first.iter_lines()
+            next(lines)
+            second = service.chat("Привет", model="cloud")
+            hold.set()
+            assert "[DONE]" in "".join(lines)
+        third = service.chat("Привет", model="cloud")
+
+    assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+    assert third.status_code == 200
 
 
 def test_kill_minus_9_under_load_loses_no_acknowledged_record(installed: Installed, upstream: Upstream) -> None:

@@ -72,12 +72,12 @@ def test_the_shipped_rules_explain_themselves_to_people():
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     (problem,) = problems_of(tmp_path / "policy.toml")
-    assert "cannot be read" in problem
+    assert "не читается" in problem
 
 
 def test_a_file_that_is_not_utf_8_is_refused_with_its_line(policy_file):
     (problem,) = problems_of(policy_file(b"version = 1\n# \xff"))
-    assert "line 2: is not UTF-8" in problem
+    assert "строка 2: это не UTF-8" in problem
 
 
 def test_a_syntax_error_is_refused_with_its_line(policy_file):
@@ -94,27 +94,27 @@ def test_a_file_without_its_parts_is_refused(policy_file):
     ("old", "new", "expected"),
     [
         ('version = "2026', 'verzion = 1\nversion = "2026', "unknown field `verzion`"),
-        ('ground = "Исполнение', 'grund = "Исполнение', "`purposes` 2 (`support`)"),
+        ('ground = "Исполнение', 'grund = "Исполнение', "`purposes`, 2-й по счёту (`support`)"),
         ('residencies = ["local"]', 'residencies = ["mars"]', "invalid enum value 'mars'"),
-        ('residencies = ["local"]', "residencies = []", "`residencies` is empty"),
+        ('residencies = ["local"]', "residencies = []", "`residencies` пусто"),
         ('verdict = "send"', 'verdict = "perhaps"', "invalid enum value 'perhaps'"),
-        ('categories = ["special"]', 'categories = ["odd"]', "`rules` 2 (`special-stays-local`): invalid enum value 'odd'"),
-        ('verdict = "send"', 'verdict = "send"\npurposes = ["leisure"]', "there is no purpose `leisure`"),
-        ('PERSON = "general"', 'PERSON = "odd"', "`entities.PERSON`: `odd` is not a category"),
-        ('PERSON = "general"', "", "`PERSON` is missing"),
-        ('PERSON = "general"', 'PERSON = "general"\nSHOE_SIZE = "general"', "`entities.SHOE_SIZE`: there is no such kind"),
-        ('id = "support"', 'id = "general"', "`purposes`: the id `general` is used 2 times"),
-        ('id = "special-stays-local"', 'id = "local-send"', "`rules`: the id `local-send` is used 2 times"),
-        ('id = "local-send"', 'id = "unmaskable-field"', "belongs to a built-in rule"),
-        ('id = "local-send"', 'id = "Local send!"', "`rules` 1 (`Local send!`)"),
-        ('id = "local-send"\n', "", "(without an id): object missing required field `id`"),
-        ('residencies = ["ru", "foreign"]', 'residencies = ["foreign"]', "no rule decides category `special` for residency `ru`"),
+        ('categories = ["special"]', 'categories = ["odd"]', "`rules`, 2-й по счёту (`special-stays-local`): invalid enum value 'odd'"),
+        ('verdict = "send"', 'verdict = "send"\npurposes = ["leisure"]', "цели `leisure` нет"),
+        ('PERSON = "general"', 'PERSON = "odd"', "`entities.PERSON`: `odd` — не категория"),
+        ('PERSON = "general"', "", "нет `PERSON`"),
+        ('PERSON = "general"', 'PERSON = "general"\nSHOE_SIZE = "general"', "`entities.SHOE_SIZE`: такого вида данных нет"),
+        ('id = "support"', 'id = "general"', "`purposes`: `general` встречается 2 раза"),
+        ('id = "special-stays-local"', 'id = "local-send"', "`rules`: `local-send` встречается 2 раза"),
+        ('id = "local-send"', 'id = "unmaskable-field"', "занято встроенным правилом"),
+        ('id = "local-send"', 'id = "Local send!"', "`rules`, 1-й по счёту (`Local send!`)"),
+        ('id = "local-send"\n', "", "(без `id`): object missing required field `id`"),
+        ('residencies = ["ru", "foreign"]', 'residencies = ["foreign"]', "ни одно правило не решает категорию `special` для размещения `ru`"),
         (
             'id = "general-ru-masked"\ncategories = ["general"]',
             'id = "general-ru-masked"\ncategories = ["special"]',
-            "rule `general-ru-masked`: can never apply; all it covers is decided before it by `special-stays-local`",
+            "правило `general-ru-masked`: никогда не сработает; всё, о чём оно, решают до него `special-stays-local`",
         ),
-        ('verdict = "send"', 'verdict = "send"\npurposes = ["support"]', "(purposes: `general`, `development`)"),
+        ('verdict = "send"', 'verdict = "send"\npurposes = ["support"]', "(цели: `general`, `development`)"),
     ],
 )  # fmt: skip
 def test_a_policy_with_a_fault_is_refused_and_the_fault_is_named(policy_file, old, new, expected):
@@ -134,8 +134,8 @@ def test_all_problems_are_named_at_once(policy_file):
 def test_a_policy_without_purposes_or_rules_is_refused(policy_file):
     entities = SHIPPED[SHIPPED.index("[entities]") : SHIPPED.index("# --- Правила")]
     problems = problems_of(policy_file(f'version = "1"\npurposes = []\nrules = []\n{entities}'))
-    assert any("`purposes`: there are none" in problem for problem in problems)
-    assert any("`rules`: there are none" in problem for problem in problems)
+    assert any("`purposes`: нет ни одной" in problem for problem in problems)
+    assert any("`rules`: нет ни одного" in problem for problem in problems)
 
 
 def test_a_rule_for_one_purpose_decides_before_the_rule_for_all(policy_file):
