@@ -41,7 +41,7 @@ class Reply:
     hang_up: bool = False  # close the connection without a word
     drop_after: int | None = None  # deltas sent before the connection is cut
     pause: float = 0.0  # seconds between deltas
-    hold: threading.Event | None = None  # after the first delta, wait for this before going on
+    hold: threading.Event | None = None  # after the first word, wait for this before going on
 
 
 class Upstream:
@@ -92,7 +92,7 @@ class Upstream:
                     if reply.drop_after is not None and number >= reply.drop_after:
                         return
                     self.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-                    if number == 0 and reply.hold is not None:
+                    if number == 1 and reply.hold is not None:
                         reply.hold.wait(30)
                     time.sleep(reply.pause)
                 finish = "tool_calls" if reply.tool_calls else "stop"
