@@ -1,39 +1,55 @@
-"""An encrypted, tamper-evident log: takes bytes and proves that it still has them."""
+"""An encrypted, tamper-evident, append-only log: takes bytes, and proves that it still has them."""
 
-from audit.checkpoint import check_signing_key, create_signing_key
+from audit.checkpoint import Checkpoint, Signer, Verifier
+from audit.entry import MAX_BODY, MAX_SUBJECTS, SUBJECT_SIZE, Entry, OpenedEntry, Receipt
 from audit.errors import (
     AuditError,
     AuditWriteError,
     ExportError,
+    Finding,
+    InvalidEntryError,
     KeyFileError,
     LogDamagedError,
+    LogFileError,
     LogInUseError,
-    LogUnusableError,
     UnknownEntryError,
     VerificationError,
+    WriteFailure,
 )
 from audit.export import export_bundle
-from audit.keyfiles import check_kek, create_kek
-from audit.log import AuditLog, AuditReader, Entry, LogSettings, OpenedEntry, Receipt
-from audit.verify import Report, explain, verify_file
+from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key
+from audit.log import AuditLog, LogSettings
+from audit.reader import AuditReader
+from audit.report import Damage, Report, explain
+from audit.verify import verify_file
 
 __all__ = [
+    "MAX_BODY",
+    "MAX_SUBJECTS",
+    "SUBJECT_SIZE",
     "AuditError",
     "AuditLog",
     "AuditReader",
     "AuditWriteError",
+    "Checkpoint",
+    "Damage",
     "Entry",
     "ExportError",
+    "Finding",
+    "InvalidEntryError",
     "KeyFileError",
     "LogDamagedError",
+    "LogFileError",
     "LogInUseError",
     "LogSettings",
-    "LogUnusableError",
     "OpenedEntry",
     "Receipt",
     "Report",
+    "Signer",
     "UnknownEntryError",
     "VerificationError",
+    "Verifier",
+    "WriteFailure",
     "check_kek",
     "check_signing_key",
     "create_kek",

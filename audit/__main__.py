@@ -1,34 +1,62 @@
-"""`python -m audit verify FILE --key PUB`: the check of a log by a stranger. Needs nothing but this package."""
+"""`python -m audit verify FILE --key PUBFILE`: the verifier's command line. Needs no service, no settings, no decryption key."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from audit.errors import AuditError
-from audit.verify import explain, verify_file
+from audit.errors import AuditError, KeyFileError
+from audit.report import explain
+from audit.verify import verify_file
+
+VERIFIED, DAMAGED, UNREADABLE = 0, 1, 2
+_MAX_KEY_FILE = 1 << 16
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 verified, 1 damage found, 2 nothing could be checked."""
-    parser = argparse.ArgumentParser(prog="python -m audit", description="Проверка журнала без доступа к сервису.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    verify = commands.add_parser("verify", help="пересчитать все хеши и сверить с подписанной контрольной точкой")
-    verify.add_argument("file", type=Path, help="выгрузка или копия базы данных журнала")
-    verify.add_argument("--key", type=Path, required=True, help="открытый ключ журнала (.pub)")
-    verify.add_argument("--json", action="store_true", help="отчёт в JSON")
-    chosen = parser.parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 verified, 1 damage found, 2 a file cannot be read or is not what it should be."""
+    chosen = _parser().parse_args(arguments)
     try:
-        report = verify_file(chosen.file, chosen.key.read_text(encoding="utf-8"))
-    except (AuditError, OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        sys.stderr.write(f"Проверить нельзя: {reason}\n")
-        return 2
-    sys.stdout.write((msgspec.json.encode(report).decode() if chosen.json else explain(report)) + "\n")
-    return 0 if report.ok else 1
+        key = _text(chosen.key)
+        known = None if chosen.known is None else _text(chosen.known)
+        report = verify_file(chosen.file, key, known)
+    except AuditError as error:
+        if chosen.json:
+            _say(msgspec.json.encode({"ok": False, "error": type(error).__name__, "message": str(error)}).decode())
+        else:
+            sys.stderr.write(f"проверить нельзя: {error}\n")
+        return UNREADABLE
+    _say(msgspec.json.encode(report).decode() if chosen.json else explain(report))
+    return VERIFIED if report.ok else DAMAGED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m audit", description="Проверка журнала без ключей шифрования.")
+    commands = parser.add_subparsers(required=True, metavar="verify")
+    verify = commands.add_parser("verify", help="пересчитать выгрузку или копию базы и сверить с подписью")
+    verify.add_argument("file", type=Path, help="выгрузка журнала или копия его базы")
+    verify.add_argument("--key", type=Path, required=True, help="файл открытого ключа журнала (`.pub`)")
+    verify.add_argument("--known", type=Path, help="контрольная точка, полученная раньше: журнал обязан её продолжать")
+    verify.add_argument("--json", action="store_true", help="отчёт в JSON")
+    return parser
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_KEY_FILE).decode()
+    except OSError as error:
+        raise KeyFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise KeyFileError(f"`{path}`: в файле не текст") from None
+
+
+def _say(text: str) -> None:
+    sys.stdout.buffer.write(text.encode() + b"\n")  # UTF-8 whatever the locale
 
 
 if __name__ == "__main__":

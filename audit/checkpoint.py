@@ -1,122 +1,170 @@
-"""Checkpoints: C2SP tlog-checkpoint bodies in C2SP signed notes, Ed25519 (RFC 8032).
-
-A checkpoint is three lines — origin, size in decimal, root in base64 — and, after an empty line, a signature line
-`— origin base64(key id ‖ signature)`. A verifier key is the text `name+hex(key id)+base64(0x01 ‖ public key)`.
-"""
+"""Checkpoints: the size and root of the tree in a C2SP signed note (c2sp.org/signed-note, c2sp.org/tlog-checkpoint)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-from pathlib import Path
+from hashlib import sha256
 
-import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
-from audit.errors import KeyFileError, VerificationError
-from audit.keyfiles import create_file, read_key
+from audit.errors import Finding, KeyFileError, VerificationError
+from audit.merkle import HASH_SIZE
 
+MAX_NOTE = 1 << 16  # characters; room for cosignatures, and for post-quantum ones
 _ED25519 = b"\x01"
-_ORIGIN = re.compile(r"[^\s+\x00-\x1f\x7f]{1,255}")
-_MAX_NOTE = 16_384  # bytes; a note is a few hundred
+_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_SIGNATURE_PREFIX = "— "
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """The state of a log that somebody signed."""
+class Checkpoint(Struct, frozen=True):
+    """What a signature covers: the first `size` leaves of the log `origin` have this `root`."""
 
     origin: str
     size: int
     root: bytes
 
+    def text(self) -> str:
+        """The note's text."""
+        return f"{self.origin}\n{self.size}\n{_encode(self.root)}\n"
+
+
+class Verifier:
+    """The public half of a signing key: what an auditor is given."""
+
+    def __init__(self, name: str, public_key: bytes) -> None:
+        self.name = name
+        self.key_id = _key_id(name, public_key)
+        self._public_bytes = public_key
+        self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
+
+    @classmethod
+    def parse(cls, vkey: str) -> Verifier:
+        """The key in `<name>+<key id>+<base64>`. Raises KeyFileError."""
+        name, _, rest = vkey.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        material = _decode(encoded)
+        if not is_key_name(name) or material is None or len(material) != 33 or material[:1] != _ED25519:
+            raise KeyFileError("это не открытый ключ журнала; нужна строка вида `имя+номер+base64`")
+        verifier = cls(name, material[1:])
+        if verifier.key_id.hex() != key_id:
+            raise KeyFileError("открытый ключ журнала повреждён: номер не соответствует ключу")
+        return verifier
+
+    @property
+    def vkey(self) -> str:
+        """The key as one line of text."""
+        return f"{self.name}+{self.key_id.hex()}+{_encode(_ED25519 + self._public_bytes)}"
+
+    def is_signature(self, line: str) -> bool:
+        """Whether a signature line claims to be of this key: same name, same key id."""
+        blob = _signature(line, self.name)
+        return blob is not None and blob[:4] == self.key_id
+
+    def verify(self, note: str) -> str:
+        """The text of a note that this key signed. Raises VerificationError."""
+        text, lines = _split_note(note)
+        ours = [line for line in lines if self.is_signature(line)]
+        if not ours:
+            raise _error("контрольная точка не подписана этим ключом")
+        for line in ours:
+            blob = _signature(line, self.name)
+            try:
+                self._public_key.verify(b"" if blob is None else blob[4:], text.encode())
+            except InvalidSignature:
+                raise _error("подпись контрольной точки неверна") from None
+        return text
+
+    def open_checkpoint(self, note: str) -> Checkpoint:
+        """The checkpoint in a note that this key signed. Raises VerificationError."""
+        checkpoint = parse_checkpoint(self.verify(note))
+        if checkpoint.origin != self.name:
+            raise _error("контрольная точка другого журнала")
+        return checkpoint
+
 
 class Signer:
-    """The log's signing key with its name."""
+    """An Ed25519 signing key with the name of the log it signs for."""
 
-    def __init__(self, key: Ed25519PrivateKey, origin: str) -> None:
-        self._key = key
-        self._origin = origin
-        public = key.public_key().public_bytes_raw()
-        self._key_id = _key_id(origin, public)
-        self.verifier_key = f"{origin}+{self._key_id.hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+    def __init__(self, name: str, seed: bytes) -> None:
+        self._private_key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.verifier = Verifier(name, self._private_key.public_key().public_bytes_raw())
 
-    def sign(self, size: int, root: bytes) -> str:
-        """The signed note of a tree."""
-        body = f"{self._origin}\n{size}\n{base64.b64encode(root).decode()}\n"
-        signature = base64.b64encode(self._key_id + self._key.sign(body.encode())).decode()
-        return f"{body}\n— {self._origin} {signature}\n"
+    @property
+    def name(self) -> str:
+        """The origin this key signs for."""
+        return self.verifier.name
 
+    def sign(self, text: str) -> str:
+        """The signed note over a text that ends with a line feed."""
+        signature = self._private_key.sign(text.encode())
+        return f"{text}\n{_SIGNATURE_PREFIX}{self.name} {_encode(self.verifier.key_id + signature)}\n"
 
-class VerifierKey:
-    """A public key as auditors hold it."""
-
-    def __init__(self, text: str) -> None:
-        """Raises KeyFileError for anything but one C2SP verifier key of Ed25519."""
-        try:
-            self.name, key_id, encoded = text.strip().split("+", 2)
-            decoded = base64.b64decode(encoded, validate=True)
-            if decoded[:1] != _ED25519 or len(decoded) != 33 or _key_id(self.name, decoded[1:]).hex() != key_id.lower():
-                raise ValueError
-            self._public = Ed25519PublicKey.from_public_bytes(decoded[1:])
-        except ValueError:
-            raise KeyFileError(
-                "открытый ключ проверки не разобран: нужна строка вида `имя+номер+base64` (C2SP, Ed25519)"
-            ) from None
-        self._key_id = bytes.fromhex(key_id)
-
-    def verify(self, note: str) -> Checkpoint:
-        """The checkpoint in a note, if this key signed it. Raises VerificationError."""
-        body, _, signatures = note.partition("\n\n")
-        body += "\n"
-        for line in signatures.splitlines():
-            mark, _, rest = line.partition(" ")
-            name, _, encoded = rest.partition(" ")
-            if mark != "—" or name != self.name:
-                continue
-            try:
-                decoded = base64.b64decode(encoded, validate=True)
-                # Of the encodings of the same bytes only one is good: no bit of a note may be changed unnoticed.
-                if decoded[:4] == self._key_id and base64.b64encode(decoded).decode() == encoded:
-                    self._public.verify(decoded[4:], body.encode())
-                    return _parse(body, self.name)
-            except (InvalidSignature, binascii.Error):
-                break
-        raise VerificationError("контрольная точка не подписана этим ключом")
+    def sign_checkpoint(self, size: int, root: bytes) -> str:
+        """The signed note over a tree of this log."""
+        return self.sign(Checkpoint(self.name, size, root).text())
 
 
-def _parse(body: str, name: str) -> Checkpoint:
-    lines = body.split("\n")
-    try:
-        origin, size, root = lines[0], lines[1], base64.b64decode(lines[2], validate=True)
-        if origin != name or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32:
-            raise ValueError
-    except (IndexError, ValueError):
-        raise VerificationError("контрольная точка записана неверно") from None
+def parse_checkpoint(text: str) -> Checkpoint:
+    """The checkpoint in a note's text; extension lines are allowed and not kept. Raises VerificationError."""
+    lines = text.split("\n")
+    if len(lines) < 4 or lines[-1] != "" or not all(lines[:-1]):
+        raise _error("контрольная точка не по форме")
+    origin, size, encoded = lines[:3]
+    root = _decode(encoded)
+    if _SIZE.fullmatch(size, endpos=len(size)) is None or root is None or len(root) != HASH_SIZE:
+        raise _error("контрольная точка не по форме")
     return Checkpoint(origin, int(size), root)
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+def is_key_name(name: str) -> bool:
+    """Whether a signed note can carry this key name: no white space, no plus sign, not empty."""
+    return _NAME.fullmatch(name) is not None
 
 
-def create_signing_key(path: Path, origin: str) -> None:
-    """Write a fresh Ed25519 seed (32 bytes) and, beside it with the suffix `.pub`, the verifier key for auditors."""
-    if not _ORIGIN.fullmatch(origin):
-        raise KeyFileError("имя журнала: без пробелов и `+`, до 255 знаков")
-    key = Ed25519PrivateKey.generate()
-    seed = key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    create_file(path, seed, 0o600)
-    create_file(path.with_suffix(".pub"), (Signer(key, origin).verifier_key + "\n").encode(), 0o644)
+def _split_note(note: str) -> tuple[str, list[str]]:
+    if len(note) > MAX_NOTE or any(character < " " and character != "\n" for character in note):
+        raise _error("контрольная точка не по форме")
+    text, blank, signatures = note.rpartition("\n\n")
+    lines = signatures.split("\n")
+    if not text or not blank or len(lines) < 2 or lines[-1] != "":
+        raise _error("контрольная точка не по форме")
+    if any(_signature(line) is None for line in lines[:-1]):
+        raise _error("строка подписи не по форме")
+    return text + "\n", lines[:-1]
 
 
-def load_signer(path: Path, origin: str) -> Signer:
-    """The key in a file. Raises KeyFileError."""
-    return Signer(Ed25519PrivateKey.from_private_bytes(read_key(path)), origin)
+def _signature(line: str, name: str | None = None) -> bytes | None:
+    """Key id and signature of a well-formed line (of this key name, when given)."""
+    if not line.startswith(_SIGNATURE_PREFIX):
+        return None
+    signer, space, encoded = line.removeprefix(_SIGNATURE_PREFIX).partition(" ")
+    blob = _decode(encoded)
+    if not space or not is_key_name(signer) or blob is None or len(blob) < 5:
+        return None
+    return blob if name is None or signer == name else None
 
 
-def check_signing_key(path: Path) -> None:
-    """Raises KeyFileError when the file cannot be used."""
-    read_key(path)
+def _key_id(name: str, public_key: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
+
+
+def _encode(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _decode(text: str) -> bytes | None:
+    """Strict base64: the one canonical spelling of the bytes, so that no bit of a note is without meaning."""
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return value if _encode(value) == text else None
+
+
+def _error(message: str) -> VerificationError:
+    return VerificationError(message, Finding.SIGNATURE)

@@ -1,37 +1,70 @@
-"""Export: a database → a bundle for auditors."""
+"""Exporting the log into a bundle for auditors: checkpoints, headers, hashes and ciphertexts; no keys, no side tables."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-from audit.bundle import MAGIC, frame, section
-from audit.errors import ExportError
-from audit.store import StoreReader
+from audit.bundle import Piece, write_bundle
+from audit.entry import MAX_SEQ
+from audit.errors import ExportError, LogDamagedError
+from audit.keyfiles import sync_folder
+from audit.leaf import HEADER_SIZE, Record
+from audit.merkle import HASH_SIZE
+from audit.store import Database, open_reader
 
 
 def export_bundle(database: Path, out: Path) -> int:
-    """Write all records of a log to a new file; returns how many. The log may be being written meanwhile.
+    """Write the whole log, as it is at this moment, to the new file `out`; the number of records in it.
 
-    The file appears whole or not at all and never replaces another. Raises ExportError, LogUnusableError.
+    The file appears under its name complete and synced, or not at all, and never in place of another. No hash is checked
+    on the way: what is damaged is exported as it is, for `verify_file` to name. Raises ExportError, LogFileError, LogDamagedError.
     """
-    if out.exists():
-        raise ExportError(f"`{out}`: файл уже есть и не будет перезаписан; назовите другой")
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
     try:
-        with StoreReader.open(database) as store:
-            size, note = store.size(), store.checkpoint().encode()
-            length = sum(len(frame(record, leaf)) for record, leaf in store.records(0, size))
-            with temporary.open("xb") as file:
-                file.write(MAGIC + section("checkpoint", len(note)) + note + section("records", length))
-                for record, leaf in store.records(0, size):
-                    file.write(frame(record, leaf))
-                file.flush()
-                os.fsync(file.fileno())
-        os.link(temporary, out)  # unlike a rename, refuses to replace a file that appeared meanwhile
+        if out.exists():
+            raise FileExistsError(0, "такой файл уже есть")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            count = _write(database, descriptor)
+            os.link(temporary, out)  # unlike a rename, it never replaces a file that appeared meanwhile
+        finally:
+            temporary.unlink()
+        sync_folder(out.parent)
     except OSError as error:
         raise ExportError(f"`{out}`: выгрузка не записана ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size
+    return count
+
+
+def pieces(database: Database, size: int) -> Iterator[Piece]:
+    """All records of a log of this size (and one too many, if there is one), each kept checkpoint after the last record it covers."""
+    kept = database.kept_checkpoints()
+    following = next(kept, None)
+    for record in database.records(-MAX_SEQ, size + 1):
+        while following is not None and following[0] <= record.seq:
+            yield following[1]
+            following = next(kept, None)
+        yield record
+    while following is not None:
+        yield following[1]
+        following = next(kept, None)
+
+
+def _write(database: Path, descriptor: int) -> int:
+    with os.fdopen(descriptor, "wb") as file, open_reader(database) as source, source.snapshot():
+        tree = source.tree()
+        if tree is None:
+            raise LogDamagedError("в базе нет состояния дерева")
+        count = write_bundle(file, tree.note, (_framable(piece) for piece in pieces(source, tree.size)))
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def _framable(piece: Piece) -> Piece:
+    """A bundle has no lengths for what always has the same one."""
+    if isinstance(piece, Record) and (len(piece.header), len(piece.leaf_hash)) != (HEADER_SIZE, HASH_SIZE):
+        raise LogDamagedError(f"запись {piece.seq}: заголовок или хеш листа неверной длины", piece.seq)
+    return piece

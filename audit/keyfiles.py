@@ -1,48 +1,115 @@
-"""Files with 32-byte keys: created once for their owner alone, refused when others may read them."""
+"""Key files: created once, for their owner alone; refused when others can read them."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
-import secrets
 import stat
 from pathlib import Path
 
+from audit.checkpoint import Signer, is_key_name
 from audit.errors import KeyFileError
 
-KEY_SIZE = 32
-
-
-def create_file(path: Path, content: bytes, mode: int) -> None:
-    """Create a file, never overwrite one, and make it durable. Raises KeyFileError."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise KeyFileError(f"`{path}`: файл ключа не создан ({error.strerror})") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+KEK_SIZE = 32
+_SIGNING_PREFIX = "PRIVATE+KEY"  # the form of Go's sumdb/note; C2SP fixes the public form only
+_MAX_FILE = 4096
 
 
 def create_kek(path: Path) -> None:
-    """Write a fresh key-encryption key."""
-    create_file(path, secrets.token_bytes(KEY_SIZE), 0o600)
+    """Create a key-encryption key of 32 random bytes, mode 0600. Raises KeyFileError; never overwrites."""
+    _create(path, os.urandom(KEK_SIZE), 0o600)
 
 
-def read_key(path: Path) -> bytes:
-    """The 32 bytes in a file. Raises KeyFileError: missing, open to others, empty, wrong size."""
+def create_signing_key(path: Path, origin: str) -> None:
+    """Create an Ed25519 signing key named `origin`, and its public half beside it under the suffix `.pub`.
+
+    The public file is what auditors get. Raises KeyFileError; never overwrites either file.
+    """
+    if not is_key_name(origin):
+        raise KeyFileError(f"`{origin}`: имя журнала не может быть пустым, содержать пробелы или знак `+`")
+    public = path.with_suffix(".pub")
+    if public == path or public.exists():
+        raise KeyFileError(f"`{public}`: такой файл уже есть; ключ не перезаписывается")
+    seed = os.urandom(32)
+    signer = Signer(origin, seed)
+    encoded = base64.b64encode(b"\x01" + seed).decode()
+    _create(path, f"{_SIGNING_PREFIX}+{origin}+{signer.verifier.key_id.hex()}+{encoded}\n".encode(), 0o600)
+    _create(public, (signer.verifier.vkey + "\n").encode(), 0o644)
+
+
+def load_kek(path: Path) -> bytes:
+    """The key-encryption key. Raises KeyFileError."""
+    key = _read(path)
+    if len(key) != KEK_SIZE:
+        raise KeyFileError(f"`{path}`: в файле ключа {len(key)} байт, нужно {KEK_SIZE}")
+    return key
+
+
+def load_signing_key(path: Path) -> Signer:
+    """The signing key. Raises KeyFileError."""
+    malformed = KeyFileError(f"`{path}`: это не ключ подписи журнала")
     try:
-        mode = path.stat().st_mode
-        content = path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"`{path}`: файл ключа не читается ({error.strerror}); проверьте путь и права") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise KeyFileError(f"`{path}`: файл ключа доступен не только владельцу; выполните `chmod 600 {path}`")
-    if len(content) != KEY_SIZE:
-        raise KeyFileError(f"`{path}`: в файле ключа {len(content)} байт, нужно {KEY_SIZE}")
-    return content
+        # Base64 may hold plus signs, a name may not: split from the left.
+        private, key, name, key_id, encoded = _read(path).decode("utf-8").removesuffix("\n").split("+", 4)
+        material = base64.b64decode(encoded, validate=True)
+    except (UnicodeDecodeError, ValueError, binascii.Error):
+        raise malformed from None
+    if f"{private}+{key}" != _SIGNING_PREFIX or not is_key_name(name) or len(material) != 33 or material[:1] != b"\x01":
+        raise malformed
+    signer = Signer(name, material[1:])
+    if signer.verifier.key_id.hex() != key_id:
+        raise malformed
+    return signer
 
 
 def check_kek(path: Path) -> None:
-    """Raises KeyFileError when the file cannot be used."""
-    read_key(path)
+    """Raise KeyFileError unless `load_kek` would succeed."""
+    load_kek(path)
+
+
+def check_signing_key(path: Path) -> None:
+    """Raise KeyFileError unless `load_signing_key` would succeed."""
+    load_signing_key(path)
+
+
+def _create(path: Path, content: bytes, mode: int) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise KeyFileError(f"`{path.parent}`: каталог для ключа не создаётся ({error.strerror})") from None
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        raise KeyFileError(f"`{path}`: такой файл уже есть; ключ не перезаписывается") from None
+    except OSError as error:
+        raise KeyFileError(f"`{path}`: файл ключа не создаётся ({error.strerror})") from None
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(_MAX_FILE) if stat.S_ISREG(status.st_mode) else b""
+    except OSError as error:
+        raise KeyFileError(f"`{path}`: файл ключа не читается ({error.strerror}); проверьте путь и права") from None
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise KeyFileError(f"`{path}`: файл ключа доступен не только владельцу; выполните `chmod 600 {path}`")
+    if not content:
+        raise KeyFileError(f"`{path}`: файл ключа пуст или это не файл")
+    return content

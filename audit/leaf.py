@@ -26,10 +26,12 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from audit.merkle import leaf_hash
+from audit.merkle import HASH_SIZE, leaf_hash
 
 VERSION = 1
 SUITE_STD = 1
+WRONG_NUMBER = "номер в заголовке не тот"
+_KNOWN = bytes((VERSION, SUITE_STD))
 
 _PREFIX = struct.Struct(">BBHHQQQ16s16s16s")
 _HEADER = struct.Struct(">BBHHQQQ16s16s16s32s32s")
@@ -64,7 +66,9 @@ class Record(Struct, frozen=True):
     subjects: bytes | None
 
 
-def pack_prefix(kind: int, schema: int, seq: int, time_us: int, monotonic_ns: int, ids: tuple[bytes, bytes, bytes]) -> bytes:
+def pack_prefix(
+    kind: int, schema: int, seq: int, time_us: int, monotonic_ns: int, ids: tuple[bytes, bytes, bytes]
+) -> bytes:
     """The header without the two hashes; `ids` are boot id, epoch id and salt, 16 bytes each."""
     return _PREFIX.pack(VERSION, SUITE_STD, kind, schema, seq, time_us, monotonic_ns, *ids)
 
@@ -77,18 +81,19 @@ def unpack_header(header: bytes) -> Header:
 def record_fault(record: Record) -> str | None:
     """What contradicts what within one record, in Russian for its reader; None when all of it agrees."""
     header = record.header
-    if len(header) != HEADER_SIZE or len(record.leaf_hash) != 32:
-        return "заголовок или хеш листа неверной длины"
-    if leaf_hash(header) != record.leaf_hash:
-        return "заголовок не совпадает с хешем листа"
-    if header[:2] != b"\x01\x01":
-        return "неизвестная версия или набор алгоритмов"
-    if int.from_bytes(header[6:14]) != record.seq:
-        return "номер в заголовке не тот"
-    if record.body is None or record.subjects is None:
-        return "нет шифротекста"
-    if sha256(record.body).digest() != header[78:110]:
-        return "шифротекст тела не совпадает с хешем в заголовке"
-    if sha256(record.subjects).digest() != header[110:]:
-        return "шифротекст субъектов не совпадает с хешем в заголовке"
-    return None
+    fault = None
+    if len(header) != HEADER_SIZE or len(record.leaf_hash) != HASH_SIZE:
+        fault = "заголовок или хеш листа неверной длины"
+    elif leaf_hash(header) != record.leaf_hash:
+        fault = "заголовок не совпадает с хешем листа"
+    elif header[:2] != _KNOWN:
+        fault = "неизвестная версия или набор алгоритмов"
+    elif int.from_bytes(header[6:14]) != record.seq:
+        fault = WRONG_NUMBER
+    elif record.body is None or record.subjects is None:
+        fault = "нет шифротекста"
+    elif sha256(record.body).digest() != header[78:110]:
+        fault = "шифротекст тела не совпадает с хешем в заголовке"
+    elif sha256(record.subjects).digest() != header[110:]:
+        fault = "шифротекст субъектов не совпадает с хешем в заголовке"
+    return fault

@@ -31,7 +31,7 @@ class Frontier(Struct, frozen=True):
     nodes: tuple[bytes, ...] = ()
 
     def extended(self, leaves: Sequence[bytes]) -> Frontier:
-        """This frontier after more leaf hashes. Costs one node hash a leaf; the frontier itself stays as it is."""
+        """The frontier after more leaf hashes. Costs one node hash a leaf; `self` stays as it is."""
         row = list(leaves)
         waiting = list(self.nodes)
         nodes: list[bytes] = []

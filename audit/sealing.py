@@ -1,206 +1,198 @@
-"""The layout of one record, and the keys and AEAD that seal it.
+"""Keys and authenticated encryption of one record: AES-256-GCM-SIV (RFC 8452) under keys derived with HMAC-SHA256.
 
-A record is a header of 144 bytes and two ciphertexts. The header is the Merkle leaf; it holds the hashes of the ciphertexts, so
-the log verifies without any key, and destroying a key leaves every proof intact.
+    KEK (file) ── wraps ──┬─ epoch key, fresh at every start ─┬─ record key      HMAC(epoch, "rec"    ‖ salt ‖ seq ‖ time)
+                          │                                   └─ commitment key  HMAC(epoch, "commit" ‖ salt ‖ seq ‖ time)
+                          ├─ index key ─┬─ name of a subject's key   HMAC(index, "subject-key" ‖ subject)
+                          │             ├─ monthly blind index       HMAC(index, subject ‖ yyyymm)
+                          │             └─ mask of a slot reference  HMAC(index, "slot-reference" ‖ salt ‖ seq ‖ slot)
+                          └─ subject key, random ── slot key         HMAC(subject key, "slot" ‖ salt ‖ seq ‖ time ‖ slot)
 
-    offset size  field
-    0      1     version, 1
-    1      1     suite, 1: SHA-256, AES-256-GCM-SIV (RFC 8452), HMAC-SHA256, Ed25519
-    2      2     kind             the caller's catalogue
-    4      2     schema           version of the body's layout
-    6      2     flags, 0
-    8      8     seq              from 0, without a gap
-    16     8     time             microseconds since 1970-01-01 UTC
-    24     8     monotonic        nanoseconds on the clock of this boot
-    32     16    boot id          random, one a start of the log
-    48     16    epoch id         which data key
-    64     16    salt             random
-    80     32    SHA-256 of the body's ciphertext
-    112    32    SHA-256 of the subject compartment; of nothing when there is none
-
-All numbers are unsigned, big-endian. The first 80 bytes are the associated data of both ciphertexts.
-
-    record key      = HMAC(epoch key, "rec" ‖ salt ‖ seq ‖ time)
-    commitment key  = HMAC(epoch key, "commit" ‖ salt ‖ seq ‖ time)
-    body            = AEAD(record key, nonce = salt[:12], length byte ‖ commitment (0 or 32 bytes) ‖ the caller's bytes)
-    compartment     = for each subject: AEAD(the subject's own key, nonce = salt[:12], associated data ‖ its place, pseudonym)
-
-A record key is used once, so one record is disclosed by its 32-byte key alone. Subject keys are in a side table, wrapped; which of
-them opens a slot is in another. Nothing that is hashed ties two records of one person together.
+One key seals one message, so the nonce is constant: handing over the 32 bytes of one record key discloses one record and no other.
+A machine rolled back to a snapshot may derive the same key again; GCM-SIV then reveals at most that two messages were equal.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
+import os
 import struct
+import time
 
-import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from msgspec import Struct
 
-from audit.errors import LogDamagedError, LogUnusableError
+from audit.entry import SUBJECT_SIZE, Entry, OpenedEntry
+from audit.errors import KeyFileError, LogDamagedError
+from audit.leaf import PREFIX_SIZE, Header, Record
 
-VERSION = 1
-SUITE = 1
-HEADER_SIZE = 144
-SUBJECT_SIZE = 16
-SLOT_SIZE = SUBJECT_SIZE + 16
-_PREFIX = struct.Struct(">BBHHHQQQ16s16s16s")
-PREFIX_SIZE = _PREFIX.size
+KEY_SIZE = 32
+ID_SIZE = 16
+CHECK_SIZE = 16
+TAG_SIZE = 16
+SLOT_SIZE = SUBJECT_SIZE + TAG_SIZE
+COMMITMENT_SIZE = 32
 
-
-class Header(msgspec.Struct, frozen=True):
-    """The clear part of a record."""
-
-    kind: int
-    schema: int
-    seq: int
-    time_us: int
-    monotonic_ns: int
-    boot: bytes
-    epoch: bytes
-    salt: bytes
-
-    def prefix(self) -> bytes:
-        """The 80 bytes that the ciphertexts are bound to."""
-        return _PREFIX.pack(
-            VERSION,
-            SUITE,
-            self.kind,
-            self.schema,
-            0,
-            self.seq,
-            self.time_us,
-            self.monotonic_ns,
-            self.boot,
-            self.epoch,
-            self.salt,
-        )
+_NONCE = bytes(12)
+_HAS_COMMITMENT, _OPENS, _CLOSES = 1, 2, 4
+_U64 = struct.Struct(">Q")
 
 
-def parse_header(data: bytes) -> Header:
-    """The header in the first 80 of 144 bytes. Raises LogDamagedError for another version, suite or length."""
-    if len(data) != HEADER_SIZE:
-        raise LogDamagedError("заголовок не той длины")
-    version, suite, kind, schema, flags, seq, time_us, monotonic_ns, boot, epoch, salt = _PREFIX.unpack(
-        data[:PREFIX_SIZE]
-    )
-    if (version, suite, flags) != (VERSION, SUITE, 0):
-        raise LogDamagedError("заголовок неизвестной версии")
-    return Header(kind, schema, seq, time_us, monotonic_ns, boot, epoch, salt)
+class WrappedKey(Struct, frozen=True):
+    """A key as it is stored: sealed under the KEK, with a value that tells a right key from a wrong one."""
 
-
-class Sealed(msgspec.Struct, frozen=True):
-    """A record as it is stored."""
-
-    seq: int
-    header: bytes
-    body: bytes
-    subject: bytes
-
-
-def digests_agree(record: Sealed) -> bool:
-    """Whether the stored ciphertexts are those that the header speaks of."""
-    return record.header[PREFIX_SIZE:] == hashlib.sha256(record.body).digest() + hashlib.sha256(record.subject).digest()
-
-
-class EpochKey:
-    """A data key: fresh at each start of the log."""
-
-    def __init__(self, epoch: bytes, key: bytes) -> None:
-        self.epoch = epoch
-        self._key = key
-
-    @classmethod
-    def fresh(cls) -> EpochKey:
-        """A new one."""
-        return cls(secrets.token_bytes(16), secrets.token_bytes(32))
-
-    @property
-    def check(self) -> bytes:
-        """Key-check value: tells the right key from a wrong one and nothing else."""
-        return hmac.digest(self._key, b"check", "sha256")[:16]
-
-    def wrap(self, kek: Kek) -> bytes:
-        """The key as it is stored."""
-        return kek.wrap(self._key, b"epoch" + self.epoch)
-
-    def seal(self, header: Header, body: bytes, subjects: tuple[tuple[bytes, bytes], ...], commit_to: bytes) -> Sealed:
-        """The record; `subjects` are pairs of a subject's key and pseudonym."""
-        prefix = header.prefix()
-        nonce = header.salt[:12]
-        commitment = hmac.digest(self._derived(b"commit", header), commit_to, "sha256") if commit_to else b""
-        plain = bytes((len(commitment),)) + commitment + body
-        sealed = AESGCMSIV(self._derived(b"rec", header)).encrypt(nonce, plain, prefix)
-        slots = b"".join(
-            AESGCMSIV(key).encrypt(nonce, subject, prefix + bytes((place,)))
-            for place, (key, subject) in enumerate(subjects)
-        )
-        hashes = hashlib.sha256(sealed).digest() + hashlib.sha256(slots).digest()
-        return Sealed(header.seq, prefix + hashes, sealed, slots)
-
-    def open(self, header: Header, body: bytes) -> tuple[bytes, bytes]:
-        """The caller's bytes and the commitment. Raises LogDamagedError."""
-        try:
-            plain = AESGCMSIV(self._derived(b"rec", header)).decrypt(header.salt[:12], body, header.prefix())
-        except InvalidTag:
-            raise LogDamagedError("содержимое не расшифровывается своим ключом", header.seq) from None
-        end = 1 + plain[0]
-        return plain[end:], plain[1:end]
-
-    def commitment(self, header: Header, text: bytes) -> bytes:
-        """What the record's commitment to `text` must be."""
-        return hmac.digest(self._derived(b"commit", header), text, "sha256")
-
-    def _derived(self, purpose: bytes, header: Header) -> bytes:
-        message = purpose + header.salt + header.seq.to_bytes(8, "big") + header.time_us.to_bytes(8, "big")
-        return hmac.digest(self._key, message, "sha256")
-
-
-def open_slot(key: bytes, header: Header, place: int, slot: bytes) -> bytes:
-    """The pseudonym in one slot of a subject compartment. Raises LogDamagedError."""
-    try:
-        return AESGCMSIV(key).decrypt(header.salt[:12], slot, header.prefix() + bytes((place,)))
-    except InvalidTag:
-        raise LogDamagedError("отсек субъекта не расшифровывается своим ключом", header.seq) from None
+    key_id: bytes
+    wrapped: bytes
+    key_check: bytes
 
 
 class Kek:
-    """The key-encryption key: wraps epoch keys, subject keys and the index key."""
+    """The key that wraps all others; it seals nothing else."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._wrapping = AESGCMSIV(_hmac(key, b"wrap"))
+        self.key_check = key_check(key)
 
-    @property
-    def check(self) -> bytes:
-        """Key-check value."""
-        return hmac.digest(self._key, b"kek-check", "sha256")[:16]
+    def wrap(self, role: bytes, key_id: bytes, key: bytes) -> WrappedKey:
+        """The key sealed for storage; role and id are bound to it, so that rows cannot be exchanged."""
+        nonce = os.urandom(12)
+        return WrappedKey(key_id, nonce + self._wrapping.encrypt(nonce, key, role + key_id), key_check(key))
 
-    def wrap(self, key: bytes, label: bytes) -> bytes:
-        """A key sealed under this one and bound to `label`."""
-        nonce = secrets.token_bytes(12)
-        return nonce + AESGCMSIV(self._key).encrypt(nonce, key, label)
-
-    def unwrap(self, wrapped: bytes, label: bytes) -> bytes:
-        """Undo `wrap`. Raises LogUnusableError when this is not the key."""
+    def unwrap(self, role: bytes, row: WrappedKey) -> bytes:
+        """The key inside. Raises KeyFileError: this KEK did not wrap it, or the row is damaged."""
         try:
-            return AESGCMSIV(self._key).decrypt(wrapped[:12], wrapped[12:], label)
+            key = self._wrapping.decrypt(row.wrapped[:12], row.wrapped[12:], role + row.key_id)
         except (InvalidTag, ValueError):
-            raise LogUnusableError("ключ шифрования журнала (KEK) не подходит к этому журналу") from None
+            raise KeyFileError(
+                "ключ из журнала не раскрывается этим ключом шифрования: ключ другой или строка повреждена"
+            ) from None
+        if not hmac.compare_digest(key_check(key), row.key_check):
+            raise KeyFileError("контрольное значение ключа из журнала не совпадает")
+        return key
+
+
+EPOCH, INDEX, SUBJECT = b"epoch", b"index", b"subject"  # roles of wrapped keys
+
+
+class EpochKey(Struct, frozen=True):
+    """The key that seals the bodies of one run of the writer."""
+
+    epoch_id: bytes
+    key: bytes
+
+
+class SubjectKey(Struct, frozen=True):
+    """The key that seals one subject's slots; destroying it cuts the tie between records and the person."""
+
+    key_id: bytes
+    key: bytes
 
 
 class IndexKey:
-    """The key of the blind index: subjects and months → tokens that say nothing without it."""
+    """The key behind everything the side tables show instead of a subject."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def subject(self, subject: bytes) -> bytes:
-        """Where a subject's own key is found."""
-        return hmac.digest(self._key, b"subject" + subject, "sha256")[:16]
+    def subject_tag(self, subject: bytes) -> bytes:
+        """Where the subject's key is found."""
+        return _hmac(self._key, b"subject-key" + subject)[:ID_SIZE]
 
-    def month(self, subject: bytes, yyyymm: str) -> bytes:
-        """Where the records of a subject in a month are found."""
-        return hmac.digest(self._key, b"month" + subject + yyyymm.encode(), "sha256")[:16]
+    def monthly_tag(self, subject: bytes, month: bytes) -> bytes:
+        """Where the subject's records of a month (`yyyymm`, UTC) are found."""
+        return _hmac(self._key, subject + month)[:ID_SIZE]
+
+    def mask(self, key_id: bytes, header: bytes, slot: int) -> bytes:
+        """A subject key's id hidden for one slot of one record, and back: the operation is its own inverse."""
+        pad = _hmac(self._key, b"slot-reference" + _salt(header) + header[6:14] + _U64.pack(slot))
+        return (int.from_bytes(key_id) ^ int.from_bytes(pad[:ID_SIZE])).to_bytes(ID_SIZE)
+
+
+def key_check(key: bytes) -> bytes:
+    """A value by which a key is recognised and from which it cannot be computed."""
+    return _hmac(key, b"key-check")[:CHECK_SIZE]
+
+
+def month_of(time_us: int) -> bytes:
+    """The month of a UTC time as `yyyymm`."""
+    moment = time.gmtime(time_us // 1_000_000)
+    return b"%04d%02d" % (moment.tm_year, moment.tm_mon)
+
+
+def seal_body(epoch: EpochKey, prefix: bytes, entry: Entry) -> bytes:
+    """The ciphertext of an entry's body under the record key.
+
+    Inside, before the body: one byte of flags, the commitment when there is one, the number of the entry it closes when there is one.
+    """
+    flags, extra = 0, b""
+    if entry.commit_to:
+        flags, extra = _HAS_COMMITMENT, commitment(epoch, prefix, entry.commit_to)
+    if entry.opens:
+        flags |= _OPENS
+    if entry.closes is not None:
+        flags |= _CLOSES
+        extra += _U64.pack(entry.closes)
+    return AESGCMSIV(record_key(epoch, prefix)).encrypt(_NONCE, bytes((flags,)) + extra + entry.body, prefix)
+
+
+def seal_slot(subject_key: SubjectKey, prefix: bytes, slot: int, subject: bytes) -> bytes:
+    """The ciphertext of one slot of the subject compartment."""
+    key, associated = _slot_key(subject_key, prefix, slot)
+    return AESGCMSIV(key).encrypt(_NONCE, subject, associated)
+
+
+def record_key(epoch: EpochKey, prefix: bytes) -> bytes:
+    """The key of one record: with it, and nothing else, this one body can be read."""
+    return _hmac(epoch.key, b"rec" + _salt(prefix) + prefix[6:22])
+
+
+def commitment(epoch: EpochKey, prefix: bytes, text: bytes) -> bytes:
+    """The keyed digest of a text, under a key of this record alone: it shows "this was the text" to whoever already has the text."""
+    return _hmac(_hmac(epoch.key, b"commit" + _salt(prefix) + prefix[6:22]), text)
+
+
+def open_body(epoch: EpochKey, record: Record, header: Header) -> OpenedEntry:
+    """The entry without its subjects. Raises LogDamagedError."""
+    prefix = record.header[:PREFIX_SIZE]
+    try:
+        plain = AESGCMSIV(record_key(epoch, prefix)).decrypt(_NONCE, record.body or b"", prefix)
+        flags, at = plain[0], 1
+        committed, closes = b"", None
+        if flags & _HAS_COMMITMENT:
+            committed, at = plain[at : at + COMMITMENT_SIZE], at + COMMITMENT_SIZE
+        if flags & _CLOSES:
+            (closes,), at = _U64.unpack_from(plain, at), at + _U64.size
+    except (InvalidTag, ValueError, IndexError, struct.error):
+        raise LogDamagedError(f"запись {record.seq}: тело не расшифровывается", record.seq) from None
+    return OpenedEntry(
+        seq=record.seq,
+        kind=header.kind,
+        schema=header.schema,
+        time_us=header.time_us,
+        body=plain[at:],
+        commitment=committed,
+        opens=bool(flags & _OPENS),
+        closes=closes,
+    )
+
+
+def open_slot(subject_key: SubjectKey, prefix: bytes, slot: int, sealed: bytes) -> bytes | None:
+    """The subject in a slot; None when the slot was sealed under an earlier key of the subject, since destroyed."""
+    key, associated = _slot_key(subject_key, prefix, slot)
+    try:
+        return AESGCMSIV(key).decrypt(_NONCE, sealed, associated)
+    except (InvalidTag, ValueError):
+        return None
+
+
+def _slot_key(subject_key: SubjectKey, prefix: bytes, slot: int) -> tuple[bytes, bytes]:
+    number = _U64.pack(slot)
+    return _hmac(subject_key.key, b"slot" + _salt(prefix) + prefix[6:22] + number), prefix + number
+
+
+def _salt(header: bytes) -> bytes:
+    return header[62:78]
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")

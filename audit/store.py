@@ -1,323 +1,381 @@
-"""The log's SQLite file: the only module that speaks SQL.
-
-WAL, `synchronous=FULL`, one read-write connection in one process (held by a lock file), any number of read-only ones. Several
-writing connections would meet the WAL-reset race of SQLite 3.7.0 to 3.51.2; with one writer it cannot happen.
-"""
+"""The log in SQLite: one connection that writes, and connections that cannot."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
-import msgspec
+from msgspec import Struct
 
-from audit.errors import AuditWriteError, LogInUseError, LogUnusableError
-from audit.sealing import Sealed
+from audit.errors import AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
+from audit.leaf import Record
+from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA
+from audit.sealing import WrappedKey
 
 SQLITE_VERSION = sqlite3.sqlite_version
-_FORMAT = 1
-_PAGE = 4096
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (seq INTEGER PRIMARY KEY, header BLOB NOT NULL, leaf BLOB NOT NULL, body BLOB NOT NULL, subject BLOB NOT NULL);
-CREATE TABLE tree (id INTEGER PRIMARY KEY CHECK (id = 1), frontier BLOB NOT NULL, checkpoint TEXT NOT NULL);
-CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, note TEXT NOT NULL);
-CREATE TABLE epochs (id BLOB PRIMARY KEY, wrapped BLOB NOT NULL, key_check BLOB NOT NULL, started_us INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE open_entries (seq INTEGER PRIMARY KEY);
-CREATE TABLE subject_keys (id INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, wrapped BLOB NOT NULL);
-CREATE TABLE record_subjects (seq INTEGER NOT NULL, place INTEGER NOT NULL, subject INTEGER NOT NULL,
-    PRIMARY KEY (seq, place)) WITHOUT ROWID;
-CREATE TABLE blind_index (token BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (token, seq)) WITHOUT ROWID;
-"""
+SQLITE_MAGIC = b"SQLite format 3\x00"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# An error message that quotes a damaged page is not always UTF-8: sqlite3 then raises the second instead of the first.
+_SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+_LONGEST_VALUE = 1 << 22  # bytes; far above any value of ours, far below what a hostile file could make us allocate
+_PAGE = 512  # records fetched at a time
+_BUSY_SECONDS = 5.0
+
+# The casts hold the types against a damaged file: SQLite itself gives what the page says, whatever the column was declared as.
+_RECORD = "seq, coalesce(CAST(header AS BLOB), x''), coalesce(CAST(leaf_hash AS BLOB), x''), CAST(body AS BLOB), CAST(subjects AS BLOB)"
+_WRAPPED = (
+    "coalesce(CAST(key_id AS BLOB), x''), coalesce(CAST(wrapped AS BLOB), x''), coalesce(CAST(key_check AS BLOB), x'')"
+)
+_FORWARD = f"SELECT {_RECORD} FROM records WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT {_PAGE}"  # noqa: S608  (our own constants)
+_BACKWARD = f"SELECT {_RECORD} FROM records WHERE seq >= ? AND seq < ? ORDER BY seq DESC LIMIT {_PAGE}"  # noqa: S608  (our own constants)
 
 
-SlotKeys = dict[int, tuple[bytes, bytes]]
-"""Place in a subject compartment → that subject's token and wrapped key; destroyed ones are missing."""
+class TreeRow(Struct, frozen=True):
+    """The stored state of the tree and the signed checkpoint over it."""
 
-
-class SubjectKey(msgspec.Struct, frozen=True):
-    """A subject's wrapped key. `id` is its row, a random number."""
-
-    id: int
-    token: bytes
-    wrapped: bytes
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What one transaction writes."""
-
-    records: Sequence[tuple[Sealed, bytes]]  # with their leaf hashes
+    size: int
     frontier: bytes
-    checkpoint: str
-    kept: tuple[int, int] | None  # size and time, when the checkpoint goes into the history
-    opened: Sequence[int]
-    closed: Sequence[int]
-    subject_keys: Sequence[SubjectKey]
-    record_subjects: Sequence[tuple[int, int, int]]
-    blind_index: Sequence[tuple[bytes, int]]
+    note: str
 
 
-class Store:
-    """The writer's side."""
+class NewRows(Struct, frozen=True):
+    """Everything one batch adds, sealed."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    records: Sequence[tuple[int, bytes, bytes, bytes, bytes]]
+    subject_keys: Sequence[tuple[bytes, WrappedKey]]  # tag, key
+    slots: Sequence[tuple[int, int, bytes]]  # seq, slot, masked reference
+    index: Sequence[tuple[bytes, int]]  # monthly tag, seq
+    opened: Sequence[tuple[int]]
+    closed: Sequence[tuple[int]]
+
+
+class Database:
+    """One connection's view of the log, for one thread at a time. sqlite3's errors come out as ours.
+
+    Reading raises LogDamagedError or LogFileError; `transaction` raises AuditWriteError.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
+        self._identity: tuple[int, int] | None = None
 
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, path: Path, max_bytes: int | None) -> AsyncIterator[Store]:
-        """Open or create the file. Raises LogInUseError, LogUnusableError."""
-        with _locked(path):
-            try:
-                created = not await asyncio.to_thread(path.exists)
-                if created:
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-                async with aiosqlite.connect(path, isolation_level=None) as connection:
-                    store = cls(connection)
-                    await store._prepare(max_bytes)
-                    if created:
-                        _sync_folder(path.parent)
-                    yield store
-            except (sqlite3.Error, OSError) as error:
-                raise LogUnusableError(f"`{path}`: журнал не открывается ({_reason(error)})") from None
-
-    async def _prepare(self, max_bytes: int | None) -> None:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 1000"):
-            await self._connection.execute(f"PRAGMA {pragma}")
-        cursor = await self._connection.execute("PRAGMA user_version")
-        row = await cursor.fetchone()
-        version = row[0] if row else 0
-        cursor = await self._connection.execute("SELECT count(*) FROM sqlite_master")
-        row = await cursor.fetchone()
-        if version == 0 and row is not None and row[0] == 0:
-            # One transaction: a start that is killed here leaves an empty file, not half a schema.
-            await self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
-        elif version != _FORMAT:
-            raise LogUnusableError("файл журнала — база другой программы или другой версии")
-        else:
-            await self._connection.execute(
-                "BEGIN IMMEDIATE"
-            )  # says now, not at the first request, that writing is not possible
-            await self._connection.execute("ROLLBACK")
-        if max_bytes is not None:
-            await self._connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // _PAGE)}")
-
-    async def meta(self) -> dict[str, bytes]:
-        """The named values."""
-        cursor = await self._connection.execute("SELECT name, value FROM meta")
-        return {str(name): bytes(value) for name, value in await cursor.fetchall()}
-
-    async def begin(self, meta: dict[str, bytes], frontier: bytes, checkpoint: str) -> None:
-        """First values of a new log."""
-        try:
-            await self._connection.execute("BEGIN IMMEDIATE")
-            await self._connection.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
-            await self._connection.execute("INSERT INTO tree VALUES (1, ?, ?)", (frontier, checkpoint))
-            await self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise await self._failed(error) from None
-
-    async def add_epoch(self, epoch: bytes, wrapped: bytes, check: bytes, started_us: int) -> None:
-        """A new data key, before anything is sealed with it."""
-        try:
-            await self._connection.execute(
-                "INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch, wrapped, check, started_us)
-            )
-        except sqlite3.Error as error:
-            raise await self._failed(error) from None
-
-    async def epoch(self, epoch: bytes) -> bytes | None:
-        """The wrapped data key."""
-        return await self._value("SELECT wrapped FROM epochs WHERE id = ?", epoch)
-
-    async def tree(self) -> tuple[bytes, str] | None:
-        """Frontier and current checkpoint."""
-        cursor = await self._connection.execute("SELECT frontier, checkpoint FROM tree")
-        row = await cursor.fetchone()
-        return None if row is None else (row[0], row[1])
-
-    async def count(self) -> tuple[int, int]:
-        """How many records there are, and the next number."""
-        cursor = await self._connection.execute("SELECT count(*), coalesce(max(seq) + 1, 0) FROM records")
-        row = await cursor.fetchone()
-        return (0, 0) if row is None else (row[0], row[1])
-
-    async def tail(self, count: int) -> list[tuple[Sealed, bytes]]:
-        """The last records with their leaf hashes, in order."""
-        cursor = await self._connection.execute(
-            "SELECT seq, header, body, subject, leaf FROM records ORDER BY seq DESC LIMIT ?", (count,)
+    def tree(self) -> TreeRow | None:
+        """The state of the tree; None in a log that was never started."""
+        rows = self._fetch(
+            "SELECT CAST(size AS INTEGER), coalesce(CAST(frontier AS BLOB), x''), CAST(note AS TEXT) FROM tree LIMIT 2"
         )
-        return [(Sealed(*row[:4]), row[4]) for row in reversed(list(await cursor.fetchall()))]
+        if len(rows) > 1:
+            raise LogDamagedError("в базе два состояния дерева")
+        return TreeRow(rows[0][0] or 0, rows[0][1], rows[0][2] or "") if rows else None
 
-    async def record(self, seq: int) -> Sealed | None:
-        """One record."""
-        cursor = await self._connection.execute("SELECT seq, header, body, subject FROM records WHERE seq = ?", (seq,))
-        row = await cursor.fetchone()
-        return None if row is None else Sealed(*row)
+    def record(self, seq: int) -> Record | None:
+        """The record with this number."""
+        return next(self.records(seq, seq + 1), None)
 
-    async def slot_keys(self, seq: int) -> SlotKeys:
-        """The keys of a record's subjects."""
-        cursor = await self._connection.execute(_SLOT_KEYS, (seq,))
-        return {place: (token, wrapped) for place, token, wrapped in await cursor.fetchall()}
+    def records(self, start: int, stop: int, *, reverse: bool = False) -> Iterator[Record]:
+        """Records of a range by number, fetched in pages: outside a transaction none is held open between them."""
+        while start < stop:
+            count, seq = 0, start
+            with _reading():
+                for row in self._connection.execute(_BACKWARD if reverse else _FORWARD, (start, stop)):
+                    count, seq = count + 1, row[0]
+                    yield Record(*row)
+            if count < _PAGE:
+                return
+            if not start <= seq < stop:
+                raise LogDamagedError("страницы базы перепутаны")
+            start, stop = (start, seq) if reverse else (seq + 1, stop)
 
-    async def subject_key(self, token: bytes) -> SubjectKey | None:
-        """The key of the subject behind a token."""
-        cursor = await self._connection.execute("SELECT id, token, wrapped FROM subject_keys WHERE token = ?", (token,))
-        row = await cursor.fetchone()
-        return None if row is None else SubjectKey(*row)
+    def leaf_hashes(self, start: int, stop: int) -> list[bytes]:
+        """The stored leaf hashes of a range."""
+        query = "SELECT coalesce(CAST(leaf_hash AS BLOB), x'') FROM records WHERE seq >= ? AND seq < ? ORDER BY seq"
+        return [row[0] for row in self._fetch(query, start, stop)]
 
-    async def unclosed(self) -> tuple[int, ...]:
-        """Opened entries that none has closed."""
-        cursor = await self._connection.execute("SELECT seq FROM open_entries ORDER BY seq")
-        return tuple(row[0] for row in await cursor.fetchall())
+    def bounds(self) -> tuple[int, int] | None:
+        """The lowest and the highest record number."""
+        low, high = self._fetch("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)")[0]
+        return None if low is None else (low, high)
 
-    async def write(self, batch: Batch) -> None:
-        """One durable transaction. Raises AuditWriteError; then nothing of it is in the file."""
-        connection = self._connection
-        rows = [(record.seq, record.header, leaf, record.body, record.subject) for record, leaf in batch.records]
+    def kept_checkpoints(self) -> Iterator[tuple[int, str]]:
+        """Size and note of every kept checkpoint, by size."""
+        query = "SELECT size, coalesce(CAST(note AS TEXT), '') FROM checkpoints WHERE size > ? ORDER BY size LIMIT ?"
+        last = -1
+        while rows := self._fetch(query, last, _PAGE):
+            yield from rows
+            if rows[-1][0] <= last:
+                raise LogDamagedError("страницы базы перепутаны")
+            last = rows[-1][0]
+
+    def unclosed(self) -> tuple[int, ...]:
+        """Numbers of opened entries without a closing one."""
+        return tuple(row[0] for row in self._fetch("SELECT seq FROM open_entries ORDER BY seq"))
+
+    def kek(self) -> tuple[int, bytes] | None:
+        """Generation and check value of the KEK in force."""
+        rows = self._fetch(
+            "SELECT generation, coalesce(CAST(key_check AS BLOB), x'') FROM keks ORDER BY generation DESC LIMIT 1"
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def key(self, role: bytes, key_id: bytes | None = None) -> WrappedKey | None:
+        """The key of a role with this id; without an id, the role's only key."""
+        query = f"SELECT {_WRAPPED} FROM keys WHERE role = ? AND (? IS NULL OR key_id = ?) LIMIT 1"  # noqa: S608  (our own constant)
+        rows = self._fetch(query, role.decode(), key_id, key_id)
+        return WrappedKey(*rows[0]) if rows else None
+
+    def subject_key(self, *, tag: bytes | None = None, key_id: bytes | None = None) -> WrappedKey | None:
+        """A subject's key by tag or by id; None once it was destroyed."""
+        column, value = ("tag", tag) if tag is not None else ("key_id", key_id)
+        rows = self._fetch(f"SELECT {_WRAPPED} FROM subject_keys WHERE {column} = ?", value)  # noqa: S608  (one of two words)
+        return WrappedKey(*rows[0]) if rows else None
+
+    def slot_references(self, seq: int) -> dict[int, bytes]:
+        """Slot → masked reference to the key that seals it."""
+        return dict(
+            self._fetch("SELECT slot, coalesce(CAST(reference AS BLOB), x'') FROM subject_slots WHERE seq = ?", seq)
+        )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside belongs together. Holds back the recycling of the write-ahead log meanwhile."""
+        with _reading():
+            self._connection.execute("BEGIN")
         try:
-            await connection.execute("BEGIN IMMEDIATE")
-            await connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
-            if batch.opened:
-                await connection.executemany("INSERT INTO open_entries VALUES (?)", [(seq,) for seq in batch.opened])
-            if batch.closed:
-                await connection.executemany("DELETE FROM open_entries WHERE seq = ?", [(seq,) for seq in batch.closed])
-            if batch.subject_keys:
-                keys = [(key.id, key.token, key.wrapped) for key in batch.subject_keys]
-                await connection.executemany("INSERT INTO subject_keys VALUES (?, ?, ?)", keys)
-            if batch.record_subjects:
-                await connection.executemany("INSERT INTO record_subjects VALUES (?, ?, ?)", batch.record_subjects)
-                await connection.executemany("INSERT OR IGNORE INTO blind_index VALUES (?, ?)", batch.blind_index)
-            if batch.kept is not None:
-                await connection.execute(
-                    "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (*batch.kept, batch.checkpoint)
-                )
-            await connection.execute("UPDATE tree SET frontier = ?, checkpoint = ?", (batch.frontier, batch.checkpoint))
-            await connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise await self._failed(error) from None
+            yield
+        finally:
+            with suppress(sqlite3.Error):  # nothing was written: there is nothing to lose
+                self._connection.execute("ROLLBACK")
 
-    async def _failed(self, error: sqlite3.Error) -> AuditWriteError:
-        reason = _reason(error)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is written and synced, or nothing is. Raises AuditWriteError in place of what went wrong with the file."""
         try:
+            self._check_not_moved()
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except _SQLITE_ERRORS as error:
+            raise AuditWriteError(_failure(error)) from error
+        except (KeyFileError, LogDamagedError, LogFileError) as error:
+            raise AuditWriteError(WriteFailure.DAMAGED) from error
+        finally:
             if self._connection.in_transaction:
-                await self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            reason = "io-error"  # what could not be undone must not be built upon
-        return AuditWriteError(reason)
+                # A rollback that fails leaves the transaction open: the next BEGIN then fails and blocks the log.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
 
-    async def _value(self, query: str, parameter: bytes) -> bytes | None:
-        cursor = await self._connection.execute(query, (parameter,))
-        row = await cursor.fetchone()
-        return None if row is None else bytes(row[0])
+    def insert(self, rows: NewRows) -> None:
+        """Add a batch. Only inside `transaction`."""
+        many = self._connection.executemany
+        many("INSERT INTO records (seq, header, leaf_hash, body, subjects) VALUES (?, ?, ?, ?, ?)", rows.records)
+        if rows.slots:
+            self._insert_keys("subject_keys (tag, generation, key_id, wrapped, key_check)", rows.subject_keys)
+            many("INSERT INTO subject_slots (seq, slot, reference) VALUES (?, ?, ?)", rows.slots)
+            many("INSERT OR IGNORE INTO subject_index (tag, seq) VALUES (?, ?)", rows.index)
+        if rows.opened:
+            many("INSERT INTO open_entries (seq) VALUES (?)", rows.opened)
+        if rows.closed:
+            many("DELETE FROM open_entries WHERE seq = ?", rows.closed)
+
+    def put_tree(self, tree: TreeRow, *, keep: bool) -> None:
+        """Make this the state of the tree, and keep its checkpoint for good when asked. Only inside `transaction`."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO tree (id, size, frontier, note) VALUES (0, ?, ?, ?)",
+            (tree.size, tree.frontier, tree.note),
+        )
+        if keep:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", (tree.size, tree.note)
+            )
+
+    def put_kek(self, generation: int, key_check: bytes) -> None:
+        """Note which KEK wraps the keys. Only inside `transaction`."""
+        self._connection.execute("INSERT INTO keks (generation, key_check) VALUES (?, ?)", (generation, key_check))
+
+    def put_key(self, role: bytes, key: WrappedKey) -> None:
+        """Add a wrapped key. Only inside `transaction`."""
+        self._insert_keys("keys (role, generation, key_id, wrapped, key_check)", [(role.decode(), key)])
+
+    def _insert_keys(self, target: str, keys: Sequence[tuple[str | bytes, WrappedKey]]) -> None:
+        generation = "(SELECT max(generation) FROM keks)"
+        self._connection.executemany(
+            f"INSERT INTO {target} VALUES (?, {generation}, ?, ?, ?)",  # noqa: S608  (our own constants)
+            [(name, key.key_id, key.wrapped, key.key_check) for name, key in keys],
+        )
+
+    def _fetch(self, query: str, *values: int | bytes | str | None) -> list[Any]:
+        with _reading():
+            return self._connection.execute(query, values).fetchall()
+
+    def _check_not_moved(self) -> None:
+        """A file removed under us would take every further record with it."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116  (three times cheaper than Path.stat, once a batch)
+        except OSError:
+            raise AuditWriteError(WriteFailure.MOVED) from None
+        identity = status.st_dev, status.st_ino
+        self._identity = self._identity or identity
+        if identity != self._identity:
+            raise AuditWriteError(WriteFailure.MOVED)
 
 
-_SLOT_KEYS = "SELECT place, token, wrapped FROM record_subjects JOIN subject_keys ON subject = id WHERE seq = ?"
+class Channel:
+    """A connection with a thread of its own: `run` calls a function there with the Database, one after another."""
+
+    def __init__(self, connection: _Connection, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+
+    async def run(
+        self, function: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """The function's answer. It runs to its end even when the caller is cancelled."""
+        return await self._connection.run(lambda: function(self._database, *args, **kwargs))
 
 
-def _reason(error: sqlite3.Error | OSError) -> str:
-    """A short code for the log's state: the texts of foreign errors may hold paths."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None:
-        code &= 0xFF
-    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
-        return "disk-full"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH):
-        return "read-only"
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
-        return "corrupt"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "locked"
-    return "io-error"
+class _Connection(aiosqlite.Connection):
+    """aiosqlite with one more door: a whole transaction as one visit to the connection's thread, not ten."""
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        answer: _T = await self._execute(function)  # type: ignore[no-untyped-call]  # aiosqlite leaves it unannotated
+        return answer
+
+    def database(self, path: Path) -> Database:
+        return Database(self._conn, path)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+@asynccontextmanager
+async def open_channel(path: Path, connect: Callable[[], sqlite3.Connection]) -> AsyncIterator[Channel]:
+    """A channel whose connection is made, used and closed in its own thread."""
+    connection = _Connection(connect, 64)
+    async with connection:
+        yield Channel(connection, connection.database(path))
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold `<path>.lock` while the log is written. The file stays: removing it would let two processes hold two locks."""
+def open_reader(path: Path, *, frozen: bool = False) -> Iterator[Database]:
+    """A Database that cannot write, for the calling thread. Raises LogFileError."""
+    with closing(connect_reader(path, frozen=frozen)) as connection:
+        yield Database(connection, path)
+
+
+def connect_writer(path: Path, max_bytes: int | None) -> sqlite3.Connection:
+    """The writing connection of a prepared file; a new file gets the schema. Raises LogFileError, AuditWriteError."""
+    connection = _connect(path, "rw")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise LogUnusableError(f"`{path.parent}`: в каталог журнала нельзя писать ({error.strerror})") from None
+        # FULL: the write-ahead log is synced at every commit. The page size is set before the first page is written.
+        _pragmas(connection, page_size=4096, synchronous="FULL", wal_autocheckpoint=1000, journal_size_limit=1 << 26)
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise LogFileError(f"`{path}`: файловая система не даёт вести журнал упреждающей записи (WAL)")
+        if max_bytes is not None:
+            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+            _pragmas(connection, max_page_count=max(1, max_bytes // page_size))
+        if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+            _create_schema(connection)
+        _check_schema(connection, path)
+    except _SQLITE_ERRORS as error:
+        connection.close()
+        raise _open_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, *, frozen: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write. `frozen`: nobody else has the file open, so read it as it lies, without its helper files."""
+    connection = _connect(path, "ro&immutable=1" if frozen else "ro")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LogInUseError(f"`{path}`: журнал уже пишет другой процесс; второй писатель не допускается") from None
+        _pragmas(connection, query_only="ON")
+        _check_schema(connection, path)
+    except _SQLITE_ERRORS as error:
+        connection.close()
+        raise _open_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
+        )
+    except _SQLITE_ERRORS as error:
+        raise _open_error(error, path) from error
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+    _pragmas(connection, trusted_schema="OFF", cell_size_check="ON", temp_store="MEMORY", mmap_size=0)
+    return connection
+
+
+def _pragmas(connection: sqlite3.Connection, **values: str | int) -> None:
+    for name, value in values.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA.values():
+        connection.execute(statement)
+    _pragmas(connection, application_id=APPLICATION_ID, user_version=LAYOUT)
+    connection.execute("COMMIT")
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    identity = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    found = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    ).fetchall()
+    if identity != (APPLICATION_ID, LAYOUT) or dict(found) != SCHEMA:
+        raise LogFileError(f"`{path}`: это не журнал или журнал другой версии")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
         yield
-    finally:
-        os.close(descriptor)
+    except _SQLITE_ERRORS as error:
+        if _failure(error) in {WriteFailure.DAMAGED, WriteFailure.FAILED}:
+            raise LogDamagedError("файл базы повреждён") from error
+        raise LogFileError(f"файл базы не читается (`{_failure(error)}`)") from error
 
 
-class StoreReader:
-    """The readers' side: synchronous, sees what is committed, writes nothing."""
+_FAILURES = {
+    sqlite3.SQLITE_FULL: WriteFailure.DISK_FULL,
+    sqlite3.SQLITE_BUSY: WriteFailure.BUSY,
+    sqlite3.SQLITE_LOCKED: WriteFailure.BUSY,
+    sqlite3.SQLITE_IOERR: WriteFailure.IO_ERROR,
+    sqlite3.SQLITE_CANTOPEN: WriteFailure.IO_ERROR,
+    sqlite3.SQLITE_CORRUPT: WriteFailure.DAMAGED,
+    sqlite3.SQLITE_NOTADB: WriteFailure.DAMAGED,
+    sqlite3.SQLITE_CONSTRAINT: WriteFailure.DAMAGED,
+    sqlite3.SQLITE_READONLY: WriteFailure.READ_ONLY,
+}
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
 
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path, *, alone: bool = False) -> Iterator[StoreReader]:
-        """A view of the file at one moment. `alone`: a copy that nobody writes, on a medium that may be read-only.
+def _failure(error: sqlite3.Error | UnicodeDecodeError) -> WriteFailure:
+    """What an error of SQLite means for us; extended result codes carry the primary one in their low byte."""
+    if isinstance(error, UnicodeDecodeError):
+        return WriteFailure.DAMAGED
+    return _FAILURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF, WriteFailure.FAILED)
 
-        Raises LogUnusableError.
-        """
-        if not path.is_file():
-            raise LogUnusableError(f"`{path}`: такого файла журнала нет")
-        wal = path.with_name(path.name + "-wal")
-        mode = "ro&immutable=1" if alone and not wal.exists() else "ro"
-        try:
-            with closing(
-                sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None)
-            ) as connection:
-                if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-                    raise LogUnusableError(f"`{path}`: это не журнал этого изделия или журнал другой версии")
-                connection.execute("BEGIN")
-                yield cls(connection)
-        except sqlite3.Error as error:
-            raise LogUnusableError(f"`{path}`: файл журнала не читается ({_reason(error)})") from None
 
-    def meta(self) -> dict[str, bytes]:
-        """The named values."""
-        return dict(self._connection.execute("SELECT name, value FROM meta").fetchall())
-
-    def checkpoint(self) -> str:
-        """The current signed note; empty when there is none."""
-        row = self._connection.execute("SELECT checkpoint FROM tree").fetchone()
-        return str(row[0]) if row else ""
-
-    def size(self) -> int:
-        """The number after the last record's."""
-        return int(self._connection.execute("SELECT coalesce(max(seq) + 1, 0) FROM records").fetchone()[0])
-
-    def records(self, start: int, stop: int, *, reverse: bool = False) -> Iterator[tuple[Sealed, bytes]]:
-        """Records start … stop - 1 with their leaf hashes."""
-        order = "DESC" if reverse else "ASC"
-        query = f"SELECT seq, header, body, subject, leaf FROM records WHERE seq >= ? AND seq < ? ORDER BY seq {order}"  # noqa: S608  (one of two words)
-        for row in self._connection.execute(query, (start, stop)):
-            yield Sealed(*row[:4]), row[4]
-
-    def epoch(self, epoch: bytes) -> bytes | None:
-        """The wrapped data key."""
-        row = self._connection.execute("SELECT wrapped FROM epochs WHERE id = ?", (epoch,)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def slot_keys(self, seq: int) -> SlotKeys:
-        """The keys of a record's subjects."""
-        return {place: (token, wrapped) for place, token, wrapped in self._connection.execute(_SLOT_KEYS, (seq,))}
+def _open_error(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> LogFileError | AuditWriteError:
+    match _failure(error):
+        case WriteFailure.DISK_FULL | WriteFailure.BUSY as failure:
+            return AuditWriteError(failure)
+        case WriteFailure.DAMAGED:
+            return LogFileError(f"`{path}`: это не журнал или файл повреждён")
+        case failure:
+            return LogFileError(f"`{path}`: файл журнала не открывается (`{failure}`)")

@@ -1,164 +1,199 @@
-"""Verification by a stranger: a bundle or a copy of the database, and the log's public key. No decryption key is needed."""
+"""Verification of a log from its bytes and a public key alone: no decryption key, no running service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
+from msgspec import Struct
 
-from audit.bundle import LARGEST_NOTE, MAGIC, read_frames, read_section
-from audit.checkpoint import VerifierKey
-from audit.errors import AuditError, LogDamagedError, LogUnusableError, VerificationError
-from audit.merkle import Frontier, leaf_hash
-from audit.sealing import Sealed, digests_agree, parse_header
-from audit.store import StoreReader
+from audit.bundle import BUNDLE_MAGIC, Piece, read_bundle
+from audit.checkpoint import Checkpoint, Verifier
+from audit.errors import Finding, LogDamagedError, LogFileError, VerificationError
+from audit.export import pieces
+from audit.leaf import WRONG_NUMBER, Record, record_fault
+from audit.merkle import Frontier
+from audit.report import NOT_PROVEN, Damage, Report
+from audit.store import SQLITE_MAGIC, open_reader
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
-
-NOT_PROVEN = (
-    "что владелец сервера не переписал весь журнал вместе с подписью: внешнего свидетеля контрольных точек нет",
-    "что время записей верно: это часы самого сервера",
-    "что записано всё, что произошло: доказано только, что записанное не менялось",
-    "что содержимое записей верно: оно зашифровано и при этой проверке не открывалось",
-)
+_NAMED = 20  # damaged records named one by one, at most
+_GROW = 1024  # leaf hashes gathered before the tree grows
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What a check has shown. `root` is hex; times are microseconds since 1970 UTC, 0 when there are no records.
+def verify_file(path: Path, vkey_text: str, known_checkpoint: str | None = None) -> Report:
+    """Recompute every hash of a bundle or of a database, and compare with the signed checkpoints in it.
 
-    When `ok` is False, `problem` says why and `seq` names the record, if one is to blame.
+    `known_checkpoint` is a signed note seen earlier: the log must contain what it covers. Without one, a log cut back to an
+    earlier state of itself cannot be told from a whole one. Memory is bounded. Damage is told in the report; raised are only
+    KeyFileError (the public key is none) and LogFileError (no such file, unreadable, or neither a bundle nor a log).
     """
-
-    ok: bool
-    origin: str
-    size: int
-    root: str
-    first_us: int = 0
-    last_us: int = 0
-    epochs: int = 0
-    problem: str = ""
-    seq: int | None = None
-    not_proven: tuple[str, ...] = NOT_PROVEN
-
-
-def verify_file(path: Path, key_text: str) -> Report:
-    """Recompute every hash of a bundle or of a database and compare with the signed checkpoint; memory stays bounded.
-
-    Damage is told in the report. Raises KeyFileError for a bad key and LogUnusableError for what is no log at all.
-    """
-    key = VerifierKey(key_text)
-    tally = _Tally(key)
+    verifier = Verifier.parse(vkey_text)
+    verification = _Verification(verifier)
+    source = _sniff(path)
     try:
-        with _opened(path) as (note, records):
-            tally.check(note, records)
-    except (LogDamagedError, VerificationError) as error:
-        return tally.report(str(error), error.seq)
-    return tally.report()
+        if known_checkpoint is not None:
+            verification.known = verifier.open_checkpoint(known_checkpoint)
+        with _opened(path, source) as opened:
+            verification.run(opened)
+    except VerificationError as error:
+        verification.add(error)
+    except LogDamagedError as error:
+        verification.add(VerificationError(str(error), Finding.FORMAT, error.seq))
+    except OSError as error:
+        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    return verification.report(source)
 
 
-class _Tally:
-    """What has been seen so far."""
+class _Opened(Struct, frozen=True):
+    """A log to verify: its newest note, its pieces, and (of a database) the frontier it keeps."""
 
-    def __init__(self, key: VerifierKey) -> None:
-        self._key = key
-        self._frontier = Frontier()
-        self._times = (0, 0)
-        self._epochs: set[bytes] = set()
+    head: str
+    pieces: Iterator[Piece]
+    frontier: bytes | None = None
 
-    def check(self, note: str, records: Iterable[tuple[Sealed, bytes]]) -> None:
-        # (1) each record for itself: its number, its header, its ciphertexts
-        for expected, (record, leaf) in enumerate(records):
-            if record.seq != expected:
-                raise VerificationError("записи с этим номером нет на её месте", expected)
-            try:
-                header = parse_header(record.header)
-            except LogDamagedError as error:
-                raise VerificationError(str(error), expected) from None
-            if header.seq != expected:
-                raise VerificationError(f"в заголовке стоит другой номер, {header.seq}", expected)
-            if not digests_agree(record):
-                raise VerificationError("шифртекст не сходится с хешем в заголовке", expected)
-            if leaf_hash(record.header) != leaf:
-                raise VerificationError("заголовок не сходится с хешем листа", expected)
-            self._frontier = self._frontier.append(leaf)
-            self._times = (self._times[0] or header.time_us, header.time_us)
-            self._epochs.add(header.epoch)
-        # (2) all of them together: the tree that was signed
-        checkpoint = self._key.verify(note)
-        if checkpoint.size != self._frontier.size:
-            raise VerificationError(f"записей {self._frontier.size}, а подписано {checkpoint.size}")
-        if checkpoint.root != self._frontier.root:
-            raise VerificationError(
-                "корень дерева не сходится с подписанным: какая-то запись заменена вместе со своими хешами"
-            )
 
-    def report(self, problem: str = "", seq: int | None = None) -> Report:
-        frontier = self._frontier
+class _Verification:
+    """One pass over a log. Damage within a record does not end it; damage to the order or the tree does."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.known: Checkpoint | None = None
+        self._verifier = verifier
+        self._head: Checkpoint | None = None
+        self._tree = Frontier()
+        self._leaves: list[bytes] = []  # not yet in the tree
+        self._next = 0  # number of the next record
+        self._since = 0  # records up to the last checkpoint that was found to hold
+        self._checkpoints = 0
+        self._first_us = self._last_us = -1
+        self._epoch_id = b""
+        self._runs = 0
+        self._damage: list[Damage] = []
+
+    def run(self, opened: _Opened) -> None:
+        """Raises VerificationError at what makes going on pointless."""
+        self._head = self._verifier.open_checkpoint(opened.head)
+        for piece in opened.pieces:
+            if isinstance(piece, str):
+                self._check_kept(piece)
+            else:
+                self._check_record(piece)
+        self._finish(opened.frontier)
+
+    def add(self, error: VerificationError) -> None:
+        """Put damage into the report."""
+        self._damage.append(Damage(error.finding, str(error), error.seq, error.since))
+
+    def report(self, source: str) -> Report:
+        """What came out."""
+        unproven = [code for code in NOT_PROVEN if code != "truncation" or self.known is None]
         return Report(
-            ok=not problem,
-            origin=self._key.name,
-            size=frontier.size,
-            root=frontier.root.hex(),
-            first_us=self._times[0],
-            last_us=self._times[1],
-            epochs=len(self._epochs),
-            problem=problem,
-            seq=seq,
+            ok=not self._damage,
+            source=source,
+            key=self._verifier.vkey,
+            origin="" if self._head is None else self._head.origin,
+            size=0 if self._head is None else self._head.size,
+            root="" if self._head is None else self._head.root.hex(),
+            records=self._next,
+            checkpoints=self._checkpoints,
+            first_us=None if self._first_us < 0 else self._first_us,
+            last_us=None if self._last_us < 0 else self._last_us,
+            runs=self._runs,
+            known=None if self.known is None else self.known.size,
+            damage=tuple(self._damage),
+            not_proven=tuple(unproven),
         )
+
+    def _check_record(self, record: Record) -> None:
+        if self.known is not None and self._next == self.known.size:
+            self._check_known()
+        if record.seq != self._next:
+            raise self._error(f"вместо записи {self._next} идёт запись {record.seq}", Finding.ORDER, self._next)
+        fault = record_fault(record)
+        if fault == WRONG_NUMBER:
+            number = int.from_bytes(record.header[6:14])
+            raise self._error(f"на месте записи {self._next} стоит запись {number}", Finding.ORDER, self._next)
+        if fault:
+            self.add(self._error(f"запись {record.seq}: {fault}", Finding.RECORD, record.seq))
+            if len(self._damage) >= _NAMED:
+                raise self._error("повреждённых записей много, дальше не перечислены", Finding.RECORD)
+        else:
+            self._note_times(record.header)
+        self._next += 1
+        self._leaves.append(record.leaf_hash)
+        if len(self._leaves) >= _GROW:
+            self._grow()
+
+    def _note_times(self, header: bytes) -> None:
+        time_us = int.from_bytes(header[14:22])
+        self._last_us = max(self._last_us, time_us)
+        self._first_us = time_us if self._first_us < 0 else min(self._first_us, time_us)
+        if header[46:62] != self._epoch_id:
+            self._epoch_id = header[46:62]
+            self._runs += 1
+
+    def _check_kept(self, note: str) -> None:
+        kept = self._verifier.open_checkpoint(note)
+        self._grow()
+        if kept.size != self._tree.size:
+            raise self._error(f"контрольная точка на {kept.size} записей стоит после {self._tree.size}", Finding.SIZE)
+        if kept.root != self._tree.root():
+            raise self._error(f"записи до {kept.size} не складываются в подписанный корень", Finding.ROOT)
+        self._since = kept.size
+        self._checkpoints += 1
+
+    def _check_known(self) -> None:
+        self._grow()
+        if self.known is not None and self.known.root != self._tree.root():
+            raise self._error("журнал не продолжает известную контрольную точку: его переписали", Finding.ROOT)
+
+    def _finish(self, frontier: bytes | None) -> None:
+        self._grow()
+        head, tree = self._head, self._tree
+        if head is None or tree.size != head.size:
+            signed = 0 if head is None else head.size
+            raise self._error(f"записей {tree.size}, а подписано {signed}", Finding.SIZE)
+        if tree.root() != head.root:
+            raise self._error("записи не складываются в подписанный корень", Finding.ROOT)
+        if self.known is not None and self.known.size > tree.size:
+            raise self._error(f"журнал обрезан: прежде в нём было {self.known.size} записей", Finding.SIZE)
+        if self.known is not None and self.known.size == tree.size:
+            self._check_known()
+        if frontier is not None and frontier != tree.packed():
+            raise self._error("сохранённый край дерева не совпадает с записями", Finding.STATE)
+
+    def _grow(self) -> None:
+        self._tree = self._tree.extended(self._leaves)
+        self._leaves.clear()
+
+    def _error(self, message: str, finding: Finding, seq: int | None = None) -> VerificationError:
+        return VerificationError(message, finding, seq, self._since)
+
+
+def _sniff(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(max(len(BUNDLE_MAGIC), len(SQLITE_MAGIC)))
+    except OSError as error:
+        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    if start == BUNDLE_MAGIC:
+        return "bundle"
+    if start.startswith(SQLITE_MAGIC):
+        return "database"
+    raise LogFileError(f"`{path}`: это не выгрузка журнала и не его база")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[str, Iterable[tuple[Sealed, bytes]]]]:
-    try:
+def _opened(path: Path, source: str) -> Iterator[_Opened]:
+    if source == "bundle":
         with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-            if start == MAGIC:
-                length = read_section(file, "checkpoint")
-                if length > LARGEST_NOTE:
-                    raise VerificationError("контрольная точка невозможной длины")
-                note = _text(file.read(length))
-                yield note, read_frames(file, read_section(file, "records"))
-                if file.read(1):
-                    raise VerificationError("после последней записи в выгрузке есть лишнее")
-                return
-            if not _SQLITE_MAGIC.startswith(start):
-                raise LogUnusableError(f"`{path}`: это не выгрузка журнала и не его база данных")
-    except OSError as error:
-        raise LogUnusableError(f"`{path}`: файл не читается ({error.strerror})") from None
-    with StoreReader.open(path, alone=True) as store:
-        yield store.checkpoint(), store.records(0, 1 << 62)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise VerificationError("контрольная точка — не текст") from None
-
-
-def explain(report: Report) -> str:
-    """The report in Russian."""
-    lines = ["ЖУРНАЛ ЦЕЛ" if report.ok else "ЖУРНАЛ ПОВРЕЖДЁН"]
-    if not report.ok:
-        lines += [f"Причина: {report.problem}", f"До этого места проверено записей: {report.size}"]
-    else:
-        lines += [f"Журнал: {report.origin}", f"Записей: {report.size}, пропусков нет", f"Корень дерева: {report.root}"]
-    if report.size:
-        lines += [
-            f"Время записей: с {_when(report.first_us)} по {_when(report.last_us)} (UTC)",
-            f"Запусков (эпох ключа): {report.epochs}",
-        ]
-    return "\n".join([*lines, "Этой проверкой не доказано:", *(f"  — {what}" for what in report.not_proven)])
-
-
-def _when(time_us: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%d.%m.%Y %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_us} мкс от 1970 года"
-
-
-__all__ = ["AuditError", "Report", "explain", "verify_file"]
+            head, found = read_bundle(file)
+            yield _Opened(head, found)
+        return
+    # Without a write-ahead log beside it nobody has the file open: it is read as it lies, even from a read-only disk.
+    beside = path.with_name(path.name + "-wal")
+    with open_reader(path, frozen=not (beside.exists() and beside.stat().st_size)) as database, database.snapshot():
+        tree = database.tree()
+        if tree is None:
+            raise VerificationError("в базе нет состояния дерева", Finding.STATE)
+        yield _Opened(tree.note, pieces(database, tree.size), tree.frontier)

@@ -1,0 +1,114 @@
+"""AuditReader: decrypts entries for a key holder, from a connection that cannot write, while the log runs or not."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import structs
+
+from audit.entry import OpenedEntry
+from audit.errors import KeyFileError, LogDamagedError, UnknownEntryError
+from audit.keyfiles import load_kek
+from audit.leaf import PREFIX_SIZE, Record, record_fault, unpack_header
+from audit.sealing import EPOCH, INDEX, SLOT_SIZE, SUBJECT, EpochKey, IndexKey, Kek, SubjectKey, open_body, open_slot
+from audit.store import Database, open_reader
+
+
+class Opener:
+    """Decrypts records of one log. Keeps the epoch keys it has unwrapped."""
+
+    def __init__(self, kek: Kek) -> None:
+        self._kek = kek
+        self._epochs: dict[bytes, EpochKey] = {}
+        self._index: IndexKey | None = None
+
+    def open(self, database: Database, record: Record) -> OpenedEntry:
+        """The entry in a record. Raises LogDamagedError when its bytes contradict its hashes or its keys."""
+        if fault := record_fault(record):
+            raise LogDamagedError(f"запись {record.seq}: {fault}", record.seq)
+        header = unpack_header(record.header)
+        entry = open_body(self._epoch(database, header.epoch_id, record.seq), record, header)
+        return structs.replace(entry, subjects=self._subjects(database, record)) if record.subjects else entry
+
+    def _epoch(self, database: Database, epoch_id: bytes, seq: int) -> EpochKey:
+        if (known := self._epochs.get(epoch_id)) is not None:
+            return known
+        row = database.key(EPOCH, epoch_id)
+        if row is None:
+            raise LogDamagedError(f"запись {seq}: в базе нет её ключа эпохи", seq)
+        epoch = self._epochs[epoch_id] = EpochKey(epoch_id, self._kek.unwrap(EPOCH, row))
+        return epoch
+
+    def _subjects(self, database: Database, record: Record) -> tuple[bytes | None, ...]:
+        sealed = record.subjects or b""
+        references = database.slot_references(record.seq)
+        slots = [sealed[at : at + SLOT_SIZE] for at in range(0, len(sealed), SLOT_SIZE)]
+        return tuple(
+            self._subject(database, record.header, slot, references.get(slot), part) for slot, part in enumerate(slots)
+        )
+
+    def _subject(
+        self, database: Database, header: bytes, slot: int, reference: bytes | None, sealed: bytes
+    ) -> bytes | None:
+        if reference is None:
+            return None
+        if self._index is None:
+            self._index = index_key(database, self._kek)
+        row = database.subject_key(key_id=self._index.mask(reference, header, slot))
+        if row is None:
+            return None
+        return open_slot(SubjectKey(row.key_id, self._kek.unwrap(SUBJECT, row)), header[:PREFIX_SIZE], slot, sealed)
+
+
+def check_kek_of(database: Database, kek: Kek) -> None:
+    """Raise KeyFileError unless this KEK wraps the keys of this log."""
+    row = database.kek()
+    if row is None or not hmac.compare_digest(row[1], kek.key_check):
+        raise KeyFileError("ключ шифрования не от этого журнала")
+
+
+def index_key(database: Database, kek: Kek) -> IndexKey:
+    """The log's index key. Raises LogDamagedError when it is gone."""
+    row = database.key(INDEX)
+    if row is None:
+        raise LogDamagedError("в базе нет ключа указателя субъектов")
+    return IndexKey(kek.unwrap(INDEX, row))
+
+
+class AuditReader:
+    """Entries in the clear, for one thread. Sees what is committed at the moment of each call."""
+
+    def __init__(self, database: Database, opener: Opener) -> None:
+        self._database = database
+        self._opener = opener
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, kek_file: Path) -> Iterator[AuditReader]:
+        """A reader of a log. Raises KeyFileError, LogFileError."""
+        kek = Kek(load_kek(kek_file))
+        with open_reader(path) as database:
+            check_kek_of(database, kek)
+            yield cls(database, Opener(kek))
+
+    @property
+    def size(self) -> int:
+        """The number of entries now."""
+        tree = self._database.tree()
+        return 0 if tree is None else tree.size
+
+    def entry(self, seq: int) -> OpenedEntry:
+        """One entry. Raises UnknownEntryError, LogDamagedError."""
+        record = self._database.record(seq) if 0 <= seq < self.size else None
+        if record is None:
+            raise UnknownEntryError(seq)
+        return self._opener.open(self._database, record)
+
+    def entries(self, start: int = 0, stop: int | None = None, *, reverse: bool = False) -> Iterator[OpenedEntry]:
+        """Entries from `start` up to, not including, `stop`; with `reverse` the same ones, newest first. Raises LogDamagedError."""
+        end = self.size if stop is None else min(stop, self.size)
+        for record in self._database.records(max(0, start), end, reverse=reverse):
+            yield self._opener.open(self._database, record)
