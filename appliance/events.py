@@ -118,6 +118,14 @@ class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+class Resumed(msgspec.Struct, frozen=True, array_like=True):
+    """The log writes again after it could not; what happened in between was refused and could not be recorded."""
+
+    KIND: ClassVar[int] = 31
+
+    reason: Id  # why it could not
+
+
 class Booted(msgspec.Struct, frozen=True, array_like=True):
     """The service started to accept requests, with these parts."""
 
@@ -140,9 +148,11 @@ class ShutDown(msgspec.Struct, frozen=True, array_like=True):
     requests: int  # requests accepted since it started
 
 
-Event = Intent | Outcome | Refused | AuthFailed | Booted | ShutDown
+Event = Intent | Outcome | Refused | AuthFailed | Booted | ShutDown | Resumed
 
-KINDS: dict[int, type[Event]] = {kind.KIND: kind for kind in (Intent, Outcome, Refused, AuthFailed, Booted, ShutDown)}
+KINDS: dict[int, type[Event]] = {
+    kind.KIND: kind for kind in (Intent, Outcome, Refused, AuthFailed, Booted, ShutDown, Resumed)
+}
 """The catalogue: number in the record's header → Struct."""
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from appliance import __version__
 from appliance.auth import Keyring, Principal, Pseudonyms
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError
-from appliance.events import AuthFailed, Booted, Outcome, ShutDown, Status, entry
+from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
 from appliance.settings import Settings, load_keyring
 from audit import AuditError, AuditLog
@@ -60,6 +60,13 @@ class Service:
             yield
         finally:
             self._in_flight -= 1
+
+    async def try_log(self) -> None:
+        """Try a log that could not write once more, for no request may come to do it while we are not ready."""
+        blocked = self._log.blocked
+        if blocked is not None:
+            with suppress(AuditError):
+                await self._log.append(entry(Resumed(reason=blocked)))
 
     def readiness(self) -> dict[str, str]:
         """Each part → "ok" or what is wrong with it. Costs nothing and asks no upstream."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiosqlite
 from msgspec import Struct
 
-from audit.errors import AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
+from audit.errors import AuditError, AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
 from audit.leaf import Record
 from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA
 from audit.sealing import WrappedKey
@@ -257,8 +257,21 @@ class _Connection(aiosqlite.Connection):
 @asynccontextmanager
 async def open_channel(path: Path, connect: Callable[[], sqlite3.Connection]) -> AsyncIterator[Channel]:
     """A channel whose connection is made, used and closed in its own thread."""
-    connection = _Connection(connect, 64)
+    failures: list[AuditError] = []
+
+    def attempt() -> sqlite3.Connection:
+        # aiosqlite does not wait for its thread when connecting fails, so its last word may meet a closed event loop: it is given
+        # a connection to nothing instead, which it closes properly.
+        try:
+            return connect()
+        except AuditError as error:
+            failures.append(error)
+            return sqlite3.connect(":memory:")
+
+    connection = _Connection(attempt, 64)
     async with connection:
+        if failures:
+            raise failures[0]
         yield Channel(connection, connection.database(path))
 
 

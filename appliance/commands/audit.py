@@ -24,6 +24,7 @@ from appliance.events import (
     Outcome,
     RefusalReason,
     Refused,
+    Resumed,
     ShutDown,
     Status,
     decode,
@@ -156,6 +157,8 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: PLR0911  (one line a 
         case Booted():
             orphans = f", незакрытых записей было {event.orphans}" if event.orphans else ""
             return "запуск", f"версия {event.version}, политика {event.policy_version}{orphans}"
+        case Resumed():
+            return "возобновление", f"журнал снова пишет; не писал: {event.reason}"
         case ShutDown():
             return "остановка", f"запросов принято: {event.requests}"
         case None:

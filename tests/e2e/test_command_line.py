@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from appliance.__main__ import main
 from appliance.settings import default_settings, problems
+from providers.weights import SPECS
 from tests.e2e.running import Installed, running
 from tests.e2e.upstream import Upstream
 
@@ -196,6 +198,35 @@ class TestPii:
         assert result.exit_code == 2
         assert "строка 2" in result.output
         assert "not json" not in result.output
+
+
+class TestModel:
+    def test_weights_that_are_there_are_not_fetched_again(self, tmp_path: Path) -> None:
+        spec = SPECS["test"]
+        path = tmp_path / spec.file_name
+        with path.open("wb") as file:
+            file.truncate(spec.size)
+        path.with_name(path.name + ".sha256").write_text(spec.sha256)
+
+        result = appliance("model", "fetch", "test", "--into", tmp_path)
+
+        assert (result.exit_code, "уже на месте" in result.output) == (0, True)
+
+    def test_without_an_index_it_is_said_what_happens_instead(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "appliance", "model", "fetch", "test", "--into", tmp_path / "models"]
+        environment = {
+            **os.environ,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(tmp_path),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
+
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+        assert done.returncode == 3
+        assert "индекс пакетов недоступен" in done.stderr
+        assert "имитатор" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_serve_refuses_to_start_and_says_all_that_is_wrong(installed: Installed) -> None:
