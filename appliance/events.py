@@ -58,7 +58,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     app: Id
     key_id: Id
     purpose: Id
-    ground: str  # the legal ground as the policy's purpose states it
+    ground: str  # the article of the legal ground, as the policy states it for the purpose
     policy_version: str
     policy_digest: bytes  # SHA-256 of the policy in force
     detector: Id

@@ -133,6 +133,26 @@ class Gateway:
                 break
         raise failure
 
+    async def refuse(
+        self,
+        error: GatewayError,
+        principal: Principal,
+        request_id: str,
+        reason: RefusalReason,
+        purpose: str | None = None,
+    ) -> NoReturn:
+        """Record that the request reached nobody, then raise `error`. Of `purpose` only one that the policy knows is kept."""
+        refused = Refused(
+            request_id=request_id,
+            app=principal.app,
+            key_id=principal.key_id,
+            reason=reason,
+            purpose=(purpose if purpose in self.policy.purposes else principal.default_purpose) or "",
+            policy_digest=bytes.fromhex(self.policy.digest),
+        )
+        error.record = (await self._record(refused)).seq
+        raise error
+
     async def settle(self) -> None:
         """Wait until every answer that was broken off has its Outcome."""
         while self._closing:
@@ -145,16 +165,16 @@ class Gateway:
                 raise PurposeError("the purpose asked for is not declared in the policy", "metadata.purpose")
             fields = _collect(call.request)
         except (PurposeError, NotAllowedError) as error:
-            await self._refuse(error, principal, call, RefusalReason.PURPOSE)
+            await self.refuse(error, principal, call.request_id, RefusalReason.PURPOSE, call.purpose)
         except UninspectableError as error:
-            await self._refuse(error, principal, call, RefusalReason.UNINSPECTABLE)
+            await self.refuse(error, principal, call.request_id, RefusalReason.UNINSPECTABLE, call.purpose)
         try:
             found = await self._find([_text(field) for field in fields])
         except DetectorError:
             failure = InspectionError(
                 "the request could not be inspected for personal data, so it was not sent: try again"
             )
-            await self._refuse(failure, principal, call, RefusalReason.DETECTOR)
+            await self.refuse(failure, principal, call.request_id, RefusalReason.DETECTOR, call.purpose)
         findings = dict(zip(fields, found, strict=True))
         counts: Counter[Entity] = Counter(finding.entity for each in findings.values() for finding in each)
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
@@ -210,7 +230,8 @@ class Gateway:
         error = NotReadyError(
             f"Разрешённый маршрут пока не готов: {reasons}. Повторите позже.", min(waits, default=30.0)
         )
-        return await self._refuse(error, inspected.principal, inspected.call, RefusalReason.NOT_READY)
+        call = inspected.call
+        return await self.refuse(error, inspected.principal, call.request_id, RefusalReason.NOT_READY, call.purpose)
 
     async def _attempt(self, inspected: _Inspected, route: Route, number: int) -> Answer:
         """Record an Intent, then call the route's provider with what the verdict for this route allows."""
@@ -242,8 +263,8 @@ class Gateway:
                         yield chunk
                     else:
                         run.held.append(chunk)
+            run.recorded = True  # from here on: an append that we no longer wait for is written all the same
             await self._record(run.outcome(Status.COMPLETED))
-            run.recorded = True
             for chunk in run.held:
                 yield chunk
         except BaseException as error:
@@ -277,20 +298,6 @@ class Gateway:
         await upstream.aclose()
         await self._record(outcome)
 
-    async def _refuse(self, error: GatewayError, principal: Principal, call: Call, reason: RefusalReason) -> NoReturn:
-        """Record that the request reached nobody, then raise `error`."""
-        asked = call.purpose if call.purpose in self.policy.purposes else None
-        refused = Refused(
-            request_id=call.request_id,
-            app=principal.app,
-            key_id=principal.key_id,
-            reason=reason,
-            purpose=asked or principal.default_purpose or "",
-            policy_digest=bytes.fromhex(self.policy.digest),
-        )
-        error.record = (await self._record(refused)).seq
-        raise error
-
     def _intent(self, inspected: _Inspected, ruling: Ruling, route: Route, number: int) -> Intent:
         decision = inspected.decision
         masked = {entity: count for entity, count in decision.found.items() if entity in ruling.masks}
@@ -300,7 +307,7 @@ class Gateway:
             app=inspected.principal.app,
             key_id=inspected.principal.key_id,
             purpose=decision.purpose,
-            ground=self.policy.purposes[decision.purpose].ground,
+            ground=self.policy.purposes[decision.purpose].article,
             policy_version=self.policy.version,
             policy_digest=bytes.fromhex(decision.policy_digest),
             detector=self._detector.version,
@@ -401,15 +408,14 @@ def _encodable(text: str) -> bool:
 def _outgoing(inspected: _Inspected, ruling: Ruling, route: Route) -> tuple[ChatRequest, Vault]:
     """The request as the ruling lets it leave, and the vault that undoes the hiding."""
     request = msgspec.structs.replace(inspected.call.request, model=route.upstream)
-    if ruling.verdict is Verdict.SEND:
-        return request, Vault()
-    vault = Vault(avoid=[field.content for field in inspected.findings])
+    vault = Vault(avoid=[field.content for field in inspected.findings] if ruling.masks else ())
 
     def visit(field: Field) -> str:
-        if not field.maskable:
-            return field.content  # what was found here has refused this route already
+        if not field.maskable or not ruling.masks:
+            return field.content  # what was found in a field that must keep its form has refused a masked route already
         return redact(field.content, inspected.findings[field], ruling.masks, vault)
 
+    # Rewritten even when nothing is hidden: only what was inspected may leave.
     return rewrite(request, visit), vault
 
 

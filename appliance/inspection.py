@@ -66,7 +66,7 @@ def _message(message: Message, visit: Visitor) -> Message:
     elif content is None:
         seen = None
     else:
-        seen = tuple(visit(Field(part)) for part in content)
+        seen = tuple(_json_text(part, visit) if message.role == "tool" else visit(Field(part)) for part in content)
     return Message(
         role=message.role,
         content=seen,

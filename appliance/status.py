@@ -22,7 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import errors
 from appliance.routes.answers import error_response
-from appliance.wire.openai import ErrorBody, ErrorDetail, event
+from appliance.wire.openai_answer import ErrorBody, ErrorDetail, event
 from providers import errors as upstream
 
 REQUEST_ID = "request_id"

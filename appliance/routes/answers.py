@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from litestar import MediaType, Response
 from litestar.types import Receive, Scope, Send
 
-from appliance.wire.openai import ErrorBody, ErrorDetail, encode
+from appliance.wire.openai_answer import ErrorBody, ErrorDetail, encode
 
 
 class EventStream:

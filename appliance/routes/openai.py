@@ -12,12 +12,14 @@ from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from appliance.errors import BadRequestError
+from appliance.errors import BadRequestError, UninspectableError
+from appliance.events import RefusalReason
 from appliance.gateway import Answer, Call
 from appliance.routes.answers import EventStream
 from appliance.service import Service
 from appliance.status import REQUEST_ID, event_of
-from appliance.wire import openai as wire
+from appliance.wire import openai_answer as wire
+from appliance.wire.openai_request import ChatCompletionRequest, decode_chat, to_chat_request
 from providers import collect
 
 _LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
@@ -29,8 +31,11 @@ async def chat_completions(request: Request[None, None, State], service: NamedDe
     principal = await service.authenticate(request.headers.get("authorization"))
     request_id = request.scope["state"][REQUEST_ID]
     body = await request.body()
-    asked = wire.decode_chat(body)
-    call = _call(asked, request.headers, body, request_id)
+    asked = decode_chat(body)
+    try:
+        call = _call(asked, request.headers, body, request_id)
+    except UninspectableError as error:
+        await service.gateway.refuse(error, principal, request_id, RefusalReason.UNINSPECTABLE)
     async with AsyncExitStack() as stack:
         stack.enter_context(service.in_flight())
         answer = await service.gateway.chat(principal, call)
@@ -61,7 +66,7 @@ async def models(request: Request[None, None, State], service: NamedDependency[S
     return Response(wire.encode(wire.ModelList(listed)), media_type=MediaType.JSON)
 
 
-def _call(asked: wire.ChatCompletionRequest, headers: Mapping[str, str], body: bytes, request_id: str) -> Call:
+def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes, request_id: str) -> Call:
     metadata = dict(asked.metadata or {})
     return Call(
         request_id=request_id,
@@ -69,7 +74,7 @@ def _call(asked: wire.ChatCompletionRequest, headers: Mapping[str, str], body: b
         purpose=_named(headers, "X-Purpose", metadata, "purpose"),
         subject=_named(headers, "X-Subject", metadata, "subject"),
         user=asked.user or asked.safety_identifier,
-        request=wire.to_chat_request(asked, metadata),
+        request=to_chat_request(asked, metadata),
         raw=body,
         stream=bool(asked.stream),
     )

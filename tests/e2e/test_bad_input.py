@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from appliance.events import RefusalReason, Refused
 from tests.e2e.running import Running
 from tests.e2e.upstream import Reply, Upstream
 
@@ -70,6 +71,16 @@ def test_a_request_that_cannot_be_taken_is_400_with_the_place_and_the_reason(
     assert words in error["message"]
     assert response.headers["x-should-retry"] == "false"
     assert upstream.received == []
+
+
+def test_a_picture_that_was_refused_is_on_record(service: Running, upstream: Upstream) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+    response = service.chat([{"role": "user", "content": [picture]}], model="cloud")
+
+    record = service.installed.events()[int(response.headers["x-audit-record"])]
+    assert isinstance(record, Refused)
+    assert record.reason is RefusalReason.UNINSPECTABLE
 
 
 def test_lone_surrogates_inside_tool_arguments_are_refused(service: Running, upstream: Upstream) -> None:

@@ -262,6 +262,15 @@ def test_every_text_that_would_leave_is_inspected(service: Running, upstream: Up
         assert value not in upstream.received[0].text
 
 
+def test_a_value_behind_a_repeated_json_key_does_not_leave(service: Running, upstream: Upstream) -> None:
+    arguments = f'{{"note": "телефон {PHONE}", "note": "пусто"}}'
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    messages = [{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "да"}]
+
+    assert service.chat(messages, model="abroad").status_code == 200
+    assert PHONE not in upstream.received[0].text
+
+
 def test_personal_data_in_a_function_name_cannot_be_hidden_and_is_refused(service: Running, upstream: Upstream) -> None:
     tools = [{"type": "function", "function": {"name": "call_89161234567", "description": "позвонить"}}]
 
