@@ -66,6 +66,9 @@ slow: setup-dev
 
 bench: setup-dev
 	$(BIN)/python tests/bench/bench_gateway.py
+	$(BIN)/python tests/bench/audit/bench_append.py
+	$(BIN)/python tests/bench/pii/bench_detector.py
+	$(BIN)/python tests/bench/providers/bench_openai_compatible.py
 
 # A week of cooldown: nothing younger is locked. Needs uv on PATH.
 lock:

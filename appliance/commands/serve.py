@@ -25,7 +25,7 @@ from appliance.keyfiles import KEY_SIZE, write_secret
 from appliance.settings import Settings, problems
 from audit import AuditError, create_kek, create_signing_key
 from policies import PoliciesError
-from providers import ProviderError, TestingSettings
+from providers import EmbeddedSettings, ProviderError, TestingSettings
 
 
 @click.command(name="serve")
@@ -150,7 +150,10 @@ def _greet(settings: Settings, port: int) -> None:
     click.echo(f"Сервис принимает запросы: {address} (остановка — Ctrl+C или SIGTERM)")
     for provider in settings.providers:
         for model in provider.models:
-            click.echo(f"  маршрут {provider.name}/{model.name} — {model.residency}")
+            loading = (
+                " (модель загружается; до готовности ответ — 503)" if isinstance(provider, EmbeddedSettings) else ""
+            )
+            click.echo(f"  маршрут {provider.name}/{model.name} — {model.residency}{loading}")
     key = settings.first_api_key
     if any(entry.file == key for entry in settings.keys):
         secret = key.read_text().strip()
