@@ -45,7 +45,8 @@ from providers.errors import (
     WeightsError,
     WrongDigestError,
 )
-from providers.openai_compatible import OpenAICompatibleSettings, Timeouts
+from providers.exchange import Timeouts
+from providers.openai_compatible import OpenAICompatibleSettings
 from providers.protocol import Provider, Readiness
 from providers.registry import ProviderSettings, check_provider, open_provider
 from providers.router import ModelSettings, Residency, Route, matching, routes_of

@@ -18,7 +18,8 @@ from providers import engine
 from providers.chat import ChatRequest, Chunk
 from providers.engine import EngineOrder, EngineReport
 from providers.errors import ModelLoadingError, UnusableSettingsError
-from providers.openai_compatible import OpenAICompatible, Timeouts, open_session
+from providers.exchange import Timeouts, open_session
+from providers.openai_compatible import OpenAICompatible
 from providers.protocol import Readiness
 from providers.router import ModelSettings, ProviderName, Residency
 
