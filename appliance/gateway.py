@@ -48,7 +48,7 @@ from policies import (
     redact,
     with_repeats,
 )
-from providers import ChatRequest, Chunk, ConnectionLostError, Provider, ProviderError, Route, Usage, matching
+from providers import ChatRequest, Chunk, Provider, ProviderError, Route, Usage, matching
 
 _QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
 
@@ -127,7 +127,7 @@ class Gateway:
                     return await self._attempt(inspected, route, number)
                 except ProviderError as error:
                     failure = error
-                    if not (again and isinstance(error, ConnectionLostError)):
+                    if not (again and error.again):
                         break
             if not failure.failover:
                 break

@@ -4,6 +4,7 @@
     ├── RequestRejectedError         the same request would be rejected again: never sent elsewhere (failover = False)
     │   ├── InvalidRequestError          400
     │   ├── AuthenticationFailedError    401
+    │   │   └── CredentialExpiredError       401 for a token that has a successor: the same upstream may be asked once more
     │   ├── PermissionDeniedError        403
     │   ├── ModelNotFoundError           404
     │   ├── RequestTooLargeError         413
@@ -26,8 +27,9 @@
         ├── NotEnoughDiskError
         └── WrongDigestError
 
-`failover` says whether trying another route may help at all. Whoever routes adds the other half of the rule:
-never after the first byte of an answer was handed on.
+`failover` says whether trying another route may help at all, `again` whether asking the same one once more may, at once.
+Whoever routes adds the other half of the rule: never after the first byte of an answer was handed on. A provider itself never
+sends a prompt twice: each sending is an attempt that its caller records.
 
 No message holds a word of what the upstream said (it may echo the prompt): only the status, a code out of
 KNOWN_CODES and the upstream's request id. Foreign exceptions are dropped (`from None`) for the same reason.
@@ -49,6 +51,7 @@ class ProviderError(Exception):
     """`retry_after`: seconds, None when the upstream named no time. `request_id` and `code` are "" when unknown."""
 
     failover: ClassVar[bool] = False
+    again: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after: float | None = None, request_id: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -65,6 +68,12 @@ class InvalidRequestError(RequestRejectedError): ...
 
 
 class AuthenticationFailedError(RequestRejectedError): ...
+
+
+class CredentialExpiredError(AuthenticationFailedError):
+    """The upstream no longer takes a short-lived token, which has been dropped: the next attempt gets a fresh one."""
+
+    again = True
 
 
 class PermissionDeniedError(RequestRejectedError): ...
