@@ -110,9 +110,9 @@ class ConnectionFailedError(UnavailableError): ...
 
 
 class ConnectionLostError(ConnectionFailedError):
-    """A connection that had been made was lost before any byte of an answer, as a kept-alive one is that the upstream closes just
-    then. Asking the same upstream once more may help; it is a new attempt, and whoever makes it records it as one.
-    """
+    """A connection that had been made was lost before any byte of an answer, as a kept-alive one that is closed just then."""
+
+    again = True
 
 
 class UpstreamTimeoutError(UnavailableError): ...

@@ -54,7 +54,8 @@ PIECES: dict[str, dict[Entity, str]] = {
     "password=Xk9-Qw7rT2": {Entity.PASSWORD: "Xk9-Qw7rT2"},
 }
 FAILURES: tuple[type[ProviderError] | None, ...] = (
-    None, RateLimitedError, ConnectionLostError, UpstreamTimeoutError, InvalidRequestError, AuthenticationFailedError, InterruptedStreamError,
+    None, RateLimitedError, ConnectionLostError, CredentialExpiredError, UpstreamTimeoutError, InvalidRequestError,
+    AuthenticationFailedError, InterruptedStreamError,
 )  # fmt: skip
 SHIPPED = shipped_policy_path().read_text(encoding="utf-8")
 CATEGORIES = load_policy(shipped_policy_path()).entities
