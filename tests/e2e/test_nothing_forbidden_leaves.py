@@ -28,6 +28,7 @@ from providers import (
     ChatRequest,
     Chunk,
     ConnectionLostError,
+    CredentialExpiredError,
     FinishReason,
     InterruptedStreamError,
     InvalidRequestError,
