@@ -25,16 +25,18 @@ def create_app(settings: Settings) -> Litestar:
             app.state.service = service
             yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[chat_completions, models, livez, readyz],
         lifespan=[lifespan],
         dependencies={"service": Provide(_service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
-        middleware=[numbered],
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )
+    # Around everything, for Litestar's own middleware does not see requests that no route takes.
+    app.asgi_handler = numbered(app.asgi_handler)
+    return app
 
 
 def _service(state: State) -> Service:

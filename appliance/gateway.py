@@ -50,6 +50,7 @@ from policies import (
 )
 from providers import ChatRequest, Chunk, Provider, ProviderError, Route, Usage, matching
 
+_MOST_TEXTS = 20_000  # distinct texts of one request; a thousand messages with tools have far fewer
 _QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
 
 
@@ -372,11 +373,15 @@ class _Run:
 
 
 def _collect(request: ChatRequest) -> list[Field]:
-    """Every distinct text of a request, in order. Raises UninspectableError for text that is not plain Unicode."""
+    """Every distinct text of a request, in order. Raises UninspectableError for too many, or for text that is not plain Unicode."""
     fields: dict[Field, None] = {}
 
     def visit(field: Field) -> str:
         fields[field] = None
+        if len(fields) > _MOST_TEXTS:
+            raise UninspectableError(
+                f"the request holds more than {_MOST_TEXTS} texts, counting JSON values: split it", "messages"
+            )
         return field.content
 
     rewrite(request, visit)

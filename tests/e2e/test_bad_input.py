@@ -116,6 +116,16 @@ def test_json_nested_too_deep_is_refused(service: Running, upstream: Upstream) -
     assert upstream.received == []
 
 
+def test_a_request_of_a_hundred_thousand_texts_is_refused(service: Running, upstream: Upstream) -> None:
+    arguments = json.dumps([f"v{number}" for number in range(100_000)])
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+    response = service.chat([{"role": "assistant", "tool_calls": [call]}], model="cloud")
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "uninspectable_content")
+    assert upstream.received == []
+
+
 def test_a_body_over_the_limit_is_413(service: Running, upstream: Upstream) -> None:
     response = service.http.post("/v1/chat/completions", content=b"x" * 50_000_000)
 
@@ -141,7 +151,9 @@ def test_an_unknown_model_is_404(service: Running, upstream: Upstream, model: st
 
 
 def test_other_addresses_and_methods_have_openai_errors(service: Running) -> None:
-    assert service.http.get("/v1/nothing").json()["error"]["code"] == "not_found"
+    missing = service.http.get("/v1/nothing")
+    assert missing.json()["error"]["code"] == "not_found"
+    assert len(missing.headers["x-request-id"]) == 32
     assert service.http.get("/v1/chat/completions").json()["error"]["code"] == "method_not_allowed"
 
 
