@@ -82,13 +82,21 @@ def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes,
 
 def _named(headers: Mapping[str, str], header: str, metadata: dict[str, str], key: str) -> str | None:
     """A value from a header or from the metadata, where it is taken out: it is said to us, not to the model."""
-    values = {value for value in (headers.get(header.lower()), metadata.pop(key, None)) if value}
+    values = {value for value in (_unicode(headers.get(header.lower())), metadata.pop(key, None)) if value}
     if len(values) > 1:
         raise BadRequestError(f"`{header}` and `metadata.{key}` differ: send one of them", f"metadata.{key}")
     value = next(iter(values), None)
     if value is not None and len(value) > _LONGEST_NAME:
         raise BadRequestError(f"`{header}` is longer than {_LONGEST_NAME} characters", f"metadata.{key}")
     return value
+
+
+def _unicode(value: str | None) -> str | None:
+    """A header's text: clients write UTF-8 where HTTP reads ISO 8859-1, and a person must not have two pseudonyms for that."""
+    try:
+        return None if value is None else value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _headers(answer: Answer) -> dict[str, str]:

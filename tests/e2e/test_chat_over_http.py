@@ -159,6 +159,15 @@ def test_the_same_person_has_the_same_pseudonym(service: Running) -> None:
     assert subjects[0] == subjects[1] != subjects[2]
 
 
+def test_a_person_named_in_russian_is_the_same_in_a_header_and_in_the_metadata(service: Running) -> None:
+    by_header = service.chat(CLEAN, headers={"X-Subject": "клиент-42".encode()})
+    by_metadata = service.chat(CLEAN, metadata={"subject": "клиент-42"})
+
+    records = service.installed.records()
+    first, second = (records[int(answer.headers["x-audit-record"])] for answer in (by_header, by_metadata))
+    assert first.subjects == second.subjects != ()
+
+
 def test_tools_pass_through_and_their_arguments_come_back_whole(client: openai.OpenAI, upstream: Upstream) -> None:
     arguments = json.dumps({"name": NAME, "phone": PHONE}, ensure_ascii=False)
     messages = [
