@@ -8,6 +8,7 @@ GatewayError
 ├── AuthenticationError        no key, or a key that is not ours
 ├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
 ├── NotReadyError              permitted, but no route can take it now
+├── AttemptsFailedError        every attempt that was permitted and made has failed: `cause` is the last one's error
 ├── RecordingError             the log cannot write: nothing was sent
 └── InspectionError            the detector failed or timed out: nothing was sent
 SettingsError                  every problem of a settings file, outside a request
@@ -18,6 +19,7 @@ A message never carries personal data, a secret or the text of a prompt.
 from __future__ import annotations
 
 from policies import Rule
+from providers import ProviderError
 
 
 class GatewayError(Exception):
@@ -67,6 +69,16 @@ class NotReadyError(GatewayError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class AttemptsFailedError(GatewayError):
+    """The providers that were asked did not answer; `record` is the Intent of the last attempt."""
+
+    def __init__(self, cause: ProviderError, record: int) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.record = record
+        self.retry_after = cause.retry_after
 
 
 class RecordingError(GatewayError):

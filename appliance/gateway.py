@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import NoReturn
@@ -17,6 +17,7 @@ import msgspec
 
 from appliance.auth import Principal, Pseudonyms
 from appliance.errors import (
+    AttemptsFailedError,
     GatewayError,
     InspectionError,
     NotAllowedError,
@@ -112,27 +113,25 @@ class Gateway:
     async def chat(self, principal: Principal, call: Call) -> Answer:
         """Answer one chat request; returns when the first chunk is there.
 
-        Raises GatewayError (nobody was called, except after a ProviderError of an earlier attempt) or the ProviderError of
-        the last attempt. The caller closes `Answer.chunks`.
+        Raises UnknownModelError, or GatewayError: nobody was called, except where it is AttemptsFailedError, or RecordingError
+        after an attempt. The caller closes `Answer.chunks`.
         """
         self.requests += 1
         candidates = matching(self.routes, call.model)
         inspected = await self._inspect(principal, call)  # (1) purpose, texts, findings, decision
         permitted = await self._permitted(inspected, candidates)  # (2) what the policy leaves
         ready = await self._ready(inspected, permitted)
-        number, failure = 0, ProviderError("no route was tried")
-        for route in ready:  # (3) one Intent an attempt, in the order of the settings
-            for again in (True, False):
-                number += 1
-                try:
-                    return await self._attempt(inspected, route, number)
-                except ProviderError as error:
-                    failure = error
-                    if not (again and error.again):
-                        break
-            if not failure.failover:
-                break
-        raise failure
+        waiting, repeated, number = deque(ready), set[str](), 0
+        while True:  # (3) one Intent an attempt, in the order of the settings
+            route, number = waiting.popleft(), number + 1
+            try:
+                return await self._attempt(inspected, route, number)
+            except AttemptsFailedError as error:
+                if error.cause.again and route.id not in repeated:
+                    repeated.add(route.id)
+                    waiting.appendleft(route)
+                elif not (error.cause.failover and waiting):
+                    raise
 
     async def refuse(
         self,
@@ -246,6 +245,8 @@ class Gateway:
             first = await _first(upstream, run)
         except BaseException as error:
             await self._broken_off(run, upstream, error)
+            if isinstance(error, ProviderError):
+                raise AttemptsFailedError(error, receipt.seq) from None
             raise
         chunks = self._answer(run, first, upstream, vault)
         await anext(chunks)  # begun, so that closing it records an Outcome even if nobody ever reads it

@@ -64,6 +64,8 @@ _LOG = logging.getLogger("appliance")
 
 def described(error: Exception) -> tuple[int, ErrorDetail]:
     """Status and words of an error. What is not ours says nothing but that it happened."""
+    if isinstance(error, errors.AttemptsFailedError):
+        return described(error.cause)
     status, kind, code = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     match error:
         case errors.GatewayError() | upstream.ProviderError():

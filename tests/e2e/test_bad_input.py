@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from appliance.events import RefusalReason, Refused
+from appliance.events import Intent, RefusalReason, Refused
 from tests.e2e.running import Running
 from tests.e2e.upstream import Reply, Upstream
 
@@ -194,6 +194,7 @@ def test_an_upstream_that_fails_before_its_answer_is_an_http_error(
 
     assert response.status_code == status
     assert "echoed" not in response.text
+    assert isinstance(service.installed.events()[int(response.headers["x-audit-record"])], Intent)
     if status == 429:
         assert response.headers["retry-after"] == "7"
     assert service.installed.verify().ok
