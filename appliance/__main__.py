@@ -51,13 +51,20 @@ def main() -> None:
 @with_settings
 def init_command(settings_file: Path | None, state: Path) -> None:
     """Создать недостающие файлы ключей. Существующие не трогаются."""
-    from appliance.commands.serve import create_keys
+    from appliance.first_run import create_keys, missing_keys
 
-    created = create_keys(chosen(settings_file, state))
-    for path in created:
+    settings = chosen(settings_file, state)
+    for path in create_keys(settings):
         click.echo(f"создан {path}")
-    if not created:
-        click.echo("Все файлы ключей уже есть.")
+    missing = missing_keys(settings)
+    if missing:
+        fail(
+            *(
+                f"`{path}`: журнал уже начат, новый ключ к нему не подойдёт; восстановите файл из резервной копии"
+                for path in missing
+            )
+        )
+    click.echo("Все файлы ключей на месте.")
 
 
 @main.command(name="check")
@@ -66,6 +73,7 @@ def init_command(settings_file: Path | None, state: Path) -> None:
 def check_command(settings_file: Path | None, state: Path, *, reach: bool) -> None:
     """Проверить настройки, права на файлы ключей и политику; показать все ошибки сразу. Код выхода 2 — ошибки есть."""
     from appliance.commands.reach import unreachable
+    from appliance.first_run import missing_keys
     from appliance.settings import problems
 
     settings = chosen(settings_file, state)
@@ -73,7 +81,7 @@ def check_command(settings_file: Path | None, state: Path, *, reach: bool) -> No
     if reach and not found:
         found = unreachable(settings)
     if found:
-        fail(*found)
+        fail(*found, missing=missing_keys(settings))
     click.echo(f"Настройки в порядке: поставщиков {len(settings.providers)}, ключей API {len(settings.keys)}.")
 
 

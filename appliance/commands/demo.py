@@ -22,7 +22,7 @@ from rich.panel import Panel
 
 from appliance.commands.audit import records_table
 from appliance.commands.options import fail
-from appliance.commands.serve import create_keys
+from appliance.first_run import create_keys
 from appliance.settings import load_settings
 from audit import AuditReader, explain, export_bundle, verify_file
 

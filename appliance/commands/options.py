@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -39,8 +39,13 @@ def chosen(settings_file: Path | None, state: Path, local_model: str = "auto") -
         fail(*error.problems)
 
 
-def fail(*problems: str) -> NoReturn:
-    """Say what is wrong, a line each, and exit with 2."""
+def fail(*problems: str, missing: Sequence[Path] = ()) -> NoReturn:
+    """Say what is wrong, a line each, and exit with 2. `missing` are key files that could be created."""
     for problem in problems:
         click.echo(f"ошибка: {problem}", err=True)
+    if missing:
+        click.echo(
+            "подсказка: недостающие файлы ключей новой установки создаёт `appliance init`; ключи", nl=False, err=True
+        )
+        click.echo(" уже начатого журнала возьмите из резервной копии", err=True)
     raise SystemExit(2)

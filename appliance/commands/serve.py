@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import secrets
 import signal
 import socket
 from collections.abc import Iterator
@@ -18,12 +17,11 @@ import uvicorn
 import uvloop
 
 from appliance.app import create_app
-from appliance.auth import new_key
 from appliance.commands.options import chosen, fail, with_settings
 from appliance.errors import SettingsError
-from appliance.keyfiles import KEY_SIZE, write_secret
+from appliance.first_run import create_keys, missing_keys
 from appliance.settings import Settings, problems
-from audit import AuditError, create_kek, create_signing_key
+from audit import AuditError
 from policies import PoliciesError
 from providers import EmbeddedSettings, ProviderError, TestingSettings
 
@@ -50,7 +48,7 @@ def serve_command(settings_file: Path | None, state: Path, local_model: str, por
             )
     found = problems(settings)
     if found:
-        fail(*found)
+        fail(*found, missing=missing_keys(settings))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         uvloop.run(_serve(settings))
@@ -67,22 +65,6 @@ def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
             yield from leaves(error)
         else:
             yield error
-
-
-def create_keys(settings: Settings) -> list[Path]:
-    """Create every key file that is missing; keys that are there are never touched. Returns what was created."""
-    log = settings.log
-    makers = {
-        log.kek_file: create_kek,
-        log.signing_key_file: lambda path: create_signing_key(path, log.origin),
-        settings.pseudonym_key: lambda path: write_secret(path, secrets.token_bytes(KEY_SIZE)),
-        **{key.file: new_key for key in settings.keys if key.file is not None},
-    }
-    created = [path for path in makers if not path.exists()]
-    for path in created:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        makers[path](path)
-    return created
 
 
 async def _serve(settings: Settings) -> None:

@@ -18,8 +18,8 @@ import httpx
 import uvicorn
 
 from appliance.app import create_app
-from appliance.commands.serve import create_keys
 from appliance.events import Event, decode
+from appliance.first_run import create_keys
 from appliance.settings import Settings, load_settings, problems
 from audit import AuditReader, OpenedEntry, Report, verify_file
 

@@ -105,6 +105,17 @@ class TestInit:
         assert {path.stat().st_mode & 0o777 for path in keys if path.suffix != ".pub"} == {0o600}
         assert problems(default_settings(tmp_path / "state")) == []
 
+    def test_a_lost_key_of_a_log_that_exists_is_not_replaced(self, installed: Installed) -> None:
+        with running(installed):
+            pass
+        installed.settings.log.kek_file.unlink()
+
+        result = appliance("init", "--settings", installed.path)
+
+        assert result.exit_code == 2
+        assert "резервной копии" in result.output
+        assert not installed.settings.log.kek_file.exists()
+
 
 class TestAudit:
     @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.__main__ import main
-from appliance.commands.serve import create_keys
+from appliance.first_run import create_keys
 from appliance.settings import Settings, load_settings, problems
 from providers import EmbeddedSettings, OpenAICompatibleSettings, TestingSettings
 from tests.e2e.running import Installed, running
