@@ -87,10 +87,13 @@ def test_more_requests_at_once_than_allowed_are_told_to_come_back(tmp_path: Path
     assert third.status_code == 200
 
 
-def test_kill_minus_9_under_load_loses_no_acknowledged_record(installed: Installed, upstream: Upstream) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(40, marks=pytest.mark.slow)])
+def test_kill_minus_9_under_load_loses_no_acknowledged_record(
+    installed: Installed, upstream: Upstream, kills: int
+) -> None:
     acknowledged: list[tuple[int, str]] = []
     upstream.replies = [Reply(text="ответ", pause=0.002)]
-    for _ in range(3):
+    for _ in range(kills):
         process = Process(installed)
         enough = threading.Event()
 
