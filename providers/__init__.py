@@ -47,6 +47,7 @@ from providers.errors import (
     WrongDigestError,
 )
 from providers.exchange import Timeouts
+from providers.ollama import OllamaSettings
 from providers.openai_compatible import OpenAICompatibleSettings
 from providers.protocol import Provider, Readiness
 from providers.registry import ProviderSettings, check_provider, open_provider
@@ -74,6 +75,7 @@ __all__ = [
     "NamedTool",
     "NoIndexError",
     "NotEnoughDiskError",
+    "OllamaSettings",
     "OpenAICompatibleSettings",
     "PaymentRequiredError",
     "PermissionDeniedError",

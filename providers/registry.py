@@ -5,12 +5,13 @@ from typing import assert_never
 
 from providers.embedded import EmbeddedSettings, open_embedded, problems_of_embedded
 from providers.errors import UnusableSettingsError
+from providers.ollama import OllamaSettings, open_ollama, problems_of_ollama
 from providers.openai_compatible import OpenAICompatibleSettings, open_openai_compatible, problems_of_openai_compatible
 from providers.protocol import Provider
 from providers.router import routes_of
 from providers.testing import TestingSettings, open_testing
 
-ProviderSettings = OpenAICompatibleSettings | EmbeddedSettings | TestingSettings
+ProviderSettings = OpenAICompatibleSettings | OllamaSettings | EmbeddedSettings | TestingSettings
 
 
 def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Provider]:
@@ -18,6 +19,8 @@ def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Pro
     match settings:
         case OpenAICompatibleSettings():
             return open_openai_compatible(settings)
+        case OllamaSettings():
+            return open_ollama(settings)
         case EmbeddedSettings():
             return open_embedded(settings)
         case TestingSettings():
@@ -38,6 +41,8 @@ def check_provider(settings: ProviderSettings) -> list[str]:
     match settings:
         case OpenAICompatibleSettings():
             problems += problems_of_openai_compatible(settings)
+        case OllamaSettings():
+            problems += problems_of_ollama(settings)
         case EmbeddedSettings():
             problems += problems_of_embedded(settings)
         case TestingSettings():
