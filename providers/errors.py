@@ -208,7 +208,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 # What one exchange with an upstream may raise. aiohttp lets OSError and TimeoutError through in places;
 # ssl errors are OSErrors; ValueError covers bodies that are not the JSON or the UTF-8 they claim to be.
-CLIENT_ERRORS: Final = (aiohttp.ClientError, OSError, msgspec.MsgspecError, UnicodeError)
+CLIENT_ERRORS: Final = (aiohttp.ClientError, OSError, msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 # The first line that fits counts. The classes: before a byte of the answer had arrived, and after.
@@ -220,7 +220,7 @@ _FROM_CLIENT: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], _
         "the upstream was silent for too long",
     ),
     (
-        (msgspec.MsgspecError, UnicodeError),
+        (msgspec.MsgspecError, UnicodeError, RecursionError),
         MalformedReplyError,
         MalformedReplyError,
         "the upstream's reply is not the JSON it should be",

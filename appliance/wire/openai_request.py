@@ -203,6 +203,8 @@ def decode_chat(body: bytes) -> ChatCompletionRequest:
         return _REQUEST.decode(body)
     except msgspec.ValidationError as error:
         raise _explained(str(error)) from None
+    except RecursionError:
+        raise UninspectableError("the body is nested too deep to be inspected: flatten it") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         where = "its text is not valid Unicode" if isinstance(error, UnicodeDecodeError) else str(error)
         raise BadRequestError(f"the body is not JSON: {where}") from None

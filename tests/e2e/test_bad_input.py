@@ -116,6 +116,26 @@ def test_json_nested_too_deep_is_refused(service: Running, upstream: Upstream) -
     assert upstream.received == []
 
 
+def test_a_body_nested_too_deep_is_refused(service: Running, upstream: Upstream) -> None:
+    deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    body = (
+        b'{"model":"cloud","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":'
+        + deep
+        + b"}}]}"
+    )
+
+    response = service.http.post("/v1/chat/completions", content=body)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "uninspectable_content")
+    assert upstream.received == []
+
+
+def test_an_upstream_that_nests_too_deep_is_malformed(service: Running, upstream: Upstream) -> None:
+    upstream.replies = [Reply(raw=b'data: {"x":' + b"[" * 100_000 + b"\n\n")]
+
+    assert service.chat(model="cloud").status_code == 502
+
+
 def test_a_request_of_a_hundred_thousand_texts_is_refused(service: Running, upstream: Upstream) -> None:
     arguments = json.dumps([f"v{number}" for number in range(100_000)])
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}

@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 import ollama
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,7 +90,7 @@ async def connect():
 
 async def fails(provider, request):
     with pytest.raises(ProviderError) as caught:
-        await collect(provider.chat(request))
+        [chunk async for chunk in provider.chat(request)]  # without collect(), which finds a broken answer by itself
     error = caught.value
     assert SECRET not in str(error) + repr(error) + error.code
     assert error.__cause__ is None
@@ -726,6 +727,21 @@ async def test_cancelling_the_reader_hangs_up(connect, ask):
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(server.hung_up.wait(), 5)
+
+
+@pytest.mark.parametrize("door", ["show", "tags"])
+async def test_a_look_that_fails_hangs_up_at_once(connect, ask, door):
+    async def refuses(request, body):
+        response = web.StreamResponse(status=500)
+        await response.prepare(request)
+        await response.write(b"x" * 100_000)
+        await asyncio.Event().wait()
+
+    provider, server = await connect(streams(says("да")))
+    setattr(server, door, refuses)
+    assert type(await fails(provider, ask(SECRET))) is UpstreamServerError
+    await asyncio.wait_for(server.hung_up.wait(), 5)
+    assert server.bodies == []
 
 
 async def test_one_connection_serves_one_request_after_another(connect, ask):

@@ -59,7 +59,7 @@ class OllamaServer:
     async def _tags(self, request: web.Request) -> web.StreamResponse:
         self.looks.append((request.method, request.path, await self._take(request)))
         if self.tags:
-            return await self.tags(request, {})
+            return await self._watched(self.tags, request, {})
         return web.json_response({"models": [listed(name, more) for name, more in self.models.items()]})
 
     async def _ps(self, request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ class OllamaServer:
         body = await self._take(request)
         self.looks.append((request.method, request.path, body))
         if self.show:
-            return await self.show(request, body)
+            return await self._watched(self.show, request, body)
         more = self._known(body["model"])
         if more is None:
             return not_found(body["model"])
@@ -88,8 +88,11 @@ class OllamaServer:
         self.bodies.append(body)
         if self._known(body["model"]) is None:
             return not_found(body["model"])
+        return await self._watched(self.scenario, request, body)
+
+    async def _watched(self, scenario: Scenario, request: web.Request, body: dict) -> web.StreamResponse:
         try:
-            return await self.scenario(request, body)
+            return await scenario(request, body)
         except (ConnectionError, asyncio.CancelledError):
             self.hung_up.set()
             raise
