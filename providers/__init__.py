@@ -47,6 +47,8 @@ from providers.errors import (
     WrongDigestError,
 )
 from providers.exchange import Timeouts
+from providers.gigachat import GigaChatSettings
+from providers.gigachat_token import Scope
 from providers.ollama import OllamaSettings
 from providers.openai_compatible import OpenAICompatibleSettings
 from providers.protocol import Provider, Readiness
@@ -64,6 +66,7 @@ __all__ = [
     "CredentialExpiredError",
     "EmbeddedSettings",
     "FinishReason",
+    "GigaChatSettings",
     "InterruptedStreamError",
     "InvalidRequestError",
     "JsonObject",
@@ -90,6 +93,7 @@ __all__ = [
     "ResponseFormat",
     "Role",
     "Route",
+    "Scope",
     "TestingSettings",
     "Timeouts",
     "Tool",

@@ -5,13 +5,14 @@ from typing import assert_never
 
 from providers.embedded import EmbeddedSettings, open_embedded, problems_of_embedded
 from providers.errors import UnusableSettingsError
+from providers.gigachat import GigaChatSettings, open_gigachat, problems_of_gigachat
 from providers.ollama import OllamaSettings, open_ollama, problems_of_ollama
 from providers.openai_compatible import OpenAICompatibleSettings, open_openai_compatible, problems_of_openai_compatible
 from providers.protocol import Provider
 from providers.router import routes_of
 from providers.testing import TestingSettings, open_testing
 
-ProviderSettings = OpenAICompatibleSettings | OllamaSettings | EmbeddedSettings | TestingSettings
+ProviderSettings = GigaChatSettings | OpenAICompatibleSettings | OllamaSettings | EmbeddedSettings | TestingSettings
 
 
 def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Provider]:
@@ -19,6 +20,8 @@ def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Pro
     match settings:
         case OpenAICompatibleSettings():
             return open_openai_compatible(settings)
+        case GigaChatSettings():
+            return open_gigachat(settings)
         case OllamaSettings():
             return open_ollama(settings)
         case EmbeddedSettings():
@@ -41,6 +44,8 @@ def check_provider(settings: ProviderSettings) -> list[str]:
     match settings:
         case OpenAICompatibleSettings():
             problems += problems_of_openai_compatible(settings)
+        case GigaChatSettings():
+            problems += problems_of_gigachat(settings)
         case OllamaSettings():
             problems += problems_of_ollama(settings)
         case EmbeddedSettings():

@@ -7,7 +7,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from appliance.settings import Settings
-from providers import OllamaSettings, OpenAICompatibleSettings
+from providers import GigaChatSettings, OllamaSettings, OpenAICompatibleSettings
 
 _SECONDS = 10
 
@@ -18,11 +18,15 @@ def unreachable(settings: Settings) -> list[str]:
 
 
 async def _all(settings: Settings) -> list[str]:
-    asked = [each for each in settings.providers if isinstance(each, OpenAICompatibleSettings | OllamaSettings)]
+    asked = [
+        each
+        for each in settings.providers
+        if isinstance(each, OpenAICompatibleSettings | OllamaSettings | GigaChatSettings)
+    ]
     return [problem for problem in await asyncio.gather(*(_problem(each) for each in asked)) if problem]
 
 
-async def _problem(provider: OpenAICompatibleSettings | OllamaSettings) -> str:
+async def _problem(provider: OpenAICompatibleSettings | OllamaSettings | GigaChatSettings) -> str:
     url = urlsplit(provider.base_url)
     secure = url.scheme == "https"
     place = f"поставщик `{provider.name}`: {url.hostname}:{url.port or (443 if secure else 80)}"

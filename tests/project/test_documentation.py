@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from appliance.__main__ import main
 from appliance.first_run import create_keys
 from appliance.settings import Settings, load_settings, problems
-from providers import EmbeddedSettings, OllamaSettings, OpenAICompatibleSettings, TestingSettings
+from providers import EmbeddedSettings, GigaChatSettings, OllamaSettings, OpenAICompatibleSettings, TestingSettings
 from tests.e2e.running import Installed, running
 from tests.e2e.upstream import Upstream
 
@@ -78,7 +78,14 @@ def test_every_setting_is_in_the_example() -> None:
 
     missing = [
         name
-        for kind in (Settings, OpenAICompatibleSettings, OllamaSettings, EmbeddedSettings, TestingSettings)
+        for kind in (
+            Settings,
+            GigaChatSettings,
+            OpenAICompatibleSettings,
+            OllamaSettings,
+            EmbeddedSettings,
+            TestingSettings,
+        )
         for name in fields_of(kind, text)
     ]
     assert missing == []
