@@ -4,7 +4,7 @@ import asyncio
 import io
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,12 +78,29 @@ async def post(
 
     The body is sent once: redirects are not followed, and a lost connection is not tried again. Raises ProviderError.
     """
-    exchange = Exchange(timeouts)
     # Above 1 MiB the client wants a file, to write it in pieces.
     data = body if len(body) < 1_000_000 else io.BytesIO(body)
+    async with _exchange(lambda: session.post(url, data=data, headers=headers, allow_redirects=False), timeouts) as it:
+        yield it
+
+
+@asynccontextmanager
+async def get(
+    session: aiohttp.ClientSession, url: URL, headers: dict[str, str], timeouts: Timeouts
+) -> AsyncIterator["Exchange"]:
+    """As `post`, without a body: for what an upstream says of itself."""
+    async with _exchange(lambda: session.get(url, headers=headers, allow_redirects=False), timeouts) as it:
+        yield it
+
+
+@asynccontextmanager
+async def _exchange(
+    send: Callable[[], Awaitable[aiohttp.ClientResponse]], timeouts: Timeouts
+) -> AsyncIterator["Exchange"]:
+    exchange = Exchange(timeouts)
     try:
         async with asyncio.timeout_at(exchange.deadline):
-            response = await session.post(url, data=data, headers=headers, allow_redirects=False)
+            response = await send()
     except CLIENT_ERRORS as error:
         raise from_client(error, began=False) from None
     exchange.watch(response)
@@ -96,7 +113,7 @@ async def post(
 
 
 class Exchange:
-    """An answer as it comes, and its clock. Made by `post`.
+    """An answer as it comes, and its clock. Made by `post` and `get`.
 
     One timer watches it all, since a timeout around every read is a measurable part of a chunk's cost. It looks at least
     once in every `idle` seconds, so no deadline set from now on can be missed; when one has passed it closes the

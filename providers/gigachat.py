@@ -23,12 +23,12 @@ from providers.errors import (
     AuthenticationFailedError,
     CredentialExpiredError,
     MalformedReplyError,
-    RateLimitedError,
     UnusableSettingsError,
     UpstreamTimeoutError,
     from_client,
 )
 from providers.exchange import Exchange, Timeouts, open_session, post, tls_context
+from providers.gate import Gate
 from providers.gigachat_token import Key, Scope, TokenSource, read_credentials
 from providers.gigachat_wire import DONE, ReplyReader, StopCutter, encode_request, tool_names
 from providers.protocol import Readiness
@@ -105,16 +105,15 @@ class GigaChat:
         self._url = URL(settings.base_url) / "chat" / "completions"
         self._headers = _OUR_HEADERS | ({"X-Session-ID": settings.session_id} if settings.session_id else {})
         self._timeouts = settings.timeouts
-        self._gate = asyncio.Semaphore(
-            settings.max_concurrent or (1 if settings.credentials_file and settings.scope is Scope.PERS else 10)
-        )
+        by_default = 1 if settings.credentials_file and settings.scope is Scope.PERS else 10
+        self._gate = Gate(settings.max_concurrent or by_default, settings.timeouts.first_byte)
 
     def readiness(self) -> Readiness:
         return Readiness(ready=True)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         body = encode_request(request)
-        async with self._place():
+        async with self._gate.place():
             token = await self._token()
             headers = self._headers | ({"Authorization": f"Bearer {token}"} if token else {})
             # INVARIANT: the prompt is sent once. A token that is not taken is dropped; asking again is a new attempt.
@@ -130,21 +129,6 @@ class GigaChat:
                     raise
                 self._tokens.drop(token)
                 raise CredentialExpiredError(str(error), request_id=error.request_id) from None
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """One of the places the vendor gives us: more at once are answered with an error there."""
-        try:
-            async with asyncio.timeout(self._timeouts.first_byte):
-                await self._gate.acquire()
-        except TimeoutError:
-            raise RateLimitedError(
-                "every place of this provider stayed taken, see `max_concurrent`", retry_after=_RETRY_AFTER
-            ) from None
-        try:
-            yield
-        finally:
-            self._gate.release()
 
     async def _token(self) -> str:
         if not self._tokens:
@@ -216,7 +200,6 @@ def _no_code(_body: bytes) -> str:
 
 
 _EMPTY: Final = Chunk()
-_RETRY_AFTER: Final = 1.0  # seconds: a place is freed by whichever answer ends first
 _OUR_HEADERS: Final = {
     "Accept": "text/event-stream",
     "Accept-Encoding": "identity",  # nothing to inflate, nothing to blow up

@@ -17,11 +17,11 @@ from providers.errors import (
     CLIENT_ERRORS,
     MalformedReplyError,
     PermissionDeniedError,
-    RateLimitedError,
     UnusableSettingsError,
     from_client,
 )
-from providers.exchange import Exchange, Timeouts, open_session, post, read_key, tls_context
+from providers.exchange import Exchange, Timeouts, get, open_session, post, read_key, tls_context
+from providers.gate import Gate
 from providers.ollama_wire import (
     LineParser,
     Refusal,
@@ -116,7 +116,7 @@ class Ollama:
         self._session = session
         self._url = URL(settings.base_url) / "api"
         self._headers = _OUR_HEADERS | headers
-        self._gate = asyncio.Semaphore(settings.max_concurrent)
+        self._gate = Gate(settings.max_concurrent, settings.timeouts.first_byte)
         self._guard = _CloudGuard(self._look_up, settings.recheck_seconds, clock)
 
     def readiness(self) -> Readiness:
@@ -131,7 +131,7 @@ class Ollama:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         settings = self._settings
         body = encode_request(request, num_ctx=settings.num_ctx, keep_alive=settings.keep_alive, think=settings.think)
-        async with self._turn():
+        async with self._gate.place():
             # INVARIANT: no prompt goes to a model unless it was seen, lately enough, to run where Ollama runs.
             await self._guard.clear(request.model)
             async with post(self._session, self._url / "chat", body, self._headers, settings.timeouts) as exchange:
@@ -176,7 +176,7 @@ class Ollama:
             if exchange.status == 404:
                 return Refusal.ABSENT
             shown = await _json_of(exchange)
-        async with _get(self._session, self._url / "tags", self._headers, limits) as exchange:
+        async with get(self._session, self._url / "tags", self._headers, limits) as exchange:
             listed = await _json_of(exchange)
         try:
             return refusal_of(model, shown, listed)
@@ -184,21 +184,6 @@ class Ollama:
             raise MalformedReplyError(_TOO_DEEP) from None
         except CLIENT_ERRORS as error:
             raise from_client(error, began=True) from None
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One of `max_concurrent` places, waited for no longer than for a first byte. Raises RateLimitedError."""
-        try:
-            async with asyncio.timeout(self._settings.timeouts.first_byte):
-                await self._gate.acquire()
-        except TimeoutError:
-            raise RateLimitedError(
-                "too many requests wait for this upstream, see `max_concurrent`", retry_after=_BUSY_SECONDS
-            ) from None
-        try:
-            yield
-        finally:
-            self._gate.release()
 
 
 class _Verdict(Struct, frozen=True):
@@ -266,7 +251,6 @@ _OUR_HEADERS: Final = {
     "Content-Type": "application/json",
     "User-Agent": "llm-client/1.0",
 }
-_BUSY_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 10.0  # /api/show and /api/tags need no model in memory
 _TOO_DEEP: Final = "the upstream's reply is nested too deeply"
 _DENIALS: Final = {
@@ -305,25 +289,6 @@ async def _json_of(exchange: Exchange) -> bytes:
     if exchange.status != 200:
         raise await exchange.failure(error_code)
     return await exchange.whole()
-
-
-@asynccontextmanager
-async def _get(
-    session: aiohttp.ClientSession, url: URL, headers: dict[str, str], timeouts: Timeouts
-) -> AsyncIterator[Exchange]:
-    """As exchange.post, without a body. Redirects are not followed. Raises ProviderError."""
-    exchange = Exchange(timeouts)
-    try:
-        async with asyncio.timeout_at(exchange.deadline):
-            response = await session.get(url, headers=headers, allow_redirects=False)
-    except CLIENT_ERRORS as error:
-        raise from_client(error, began=False) from None
-    exchange.watch(response)
-    try:
-        yield exchange
-    finally:
-        exchange.stop()
-        response.close()
 
 
 def _upstream_name(model: ModelSettings) -> str:

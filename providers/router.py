@@ -24,6 +24,13 @@ class Residency(StrEnum):
     FOREIGN = "foreign"
 
 
+class Task(StrEnum):
+    """What a model does."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+
+
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a provider.
 
@@ -36,6 +43,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: str = ""
     country: str = ""
     auto: bool = True
+    task: Task = Task.CHAT
 
 
 class Route(Struct, frozen=True):
@@ -45,6 +53,7 @@ class Route(Struct, frozen=True):
     residency: Residency
     country: str = ""
     auto: bool = True
+    task: Task = Task.CHAT
 
     @property
     def id(self) -> str:
@@ -73,6 +82,7 @@ def routes_of(settings: Iterable[HasModels]) -> tuple[Route, ...]:
             residency=model.residency,
             country=model.country,
             auto=model.auto,
+            task=model.task,
         )
         for provider in settings
         for model in provider.models
