@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -13,32 +15,24 @@ from appliance.commands.options import chosen, fail, with_settings
 class _Lazy(click.Group):
     """Groups are imported when they are asked for: `appliance pii` need not load a web server."""
 
+    _ELSEWHERE: ClassVar = {
+        "audit": "audit_group",
+        "chat": "chat_command",
+        "demo": "demo_command",
+        "model": "model_group",
+        "pii": "pii_group",
+        "providers": "providers_group",
+        "serve": "serve_command",
+    }
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "audit", "demo", "model", "pii", "serve"])
+        return sorted([*super().list_commands(ctx), *self._ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        match cmd_name:
-            case "audit":
-                from appliance.commands.audit import audit_group
-
-                return audit_group
-            case "demo":
-                from appliance.commands.demo import demo_command
-
-                return demo_command
-            case "model":
-                from appliance.commands.model import model_group
-
-                return model_group
-            case "pii":
-                from appliance.commands.pii import pii_group
-
-                return pii_group
-            case "serve":
-                from appliance.commands.serve import serve_command
-
-                return serve_command
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in self._ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(import_module(f"appliance.commands.{cmd_name}"), self._ELSEWHERE[cmd_name])
+        return found
 
 
 @click.group(cls=_Lazy)

@@ -29,6 +29,7 @@ class Principal(msgspec.Struct, frozen=True):
     app: str
     purposes: frozenset[str]
     default_purpose: str | None
+    route: str | None = None  # the name that every request of this key is taken to ask for
 
     def purpose(self, asked: str | None) -> str:
         """The purpose of a request that names `asked`, or the key's default.

@@ -16,8 +16,9 @@ import msgspec
 
 from audit import Entry
 from policies import Entity, Residency, Verdict
+from providers import Task
 
-SCHEMA = 1
+SCHEMA = 2
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$")]
 """A name chosen by an administrator or made by us; never a user's words."""
@@ -73,6 +74,11 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     residual: dict[Entity, int]  # left as they were, as the verdict for this residency allows
     streamed: bool
     user: bytes = b""  # keyed pseudonym of the end user, 16 bytes; empty when the application named none
+    # Since schema 2.
+    task: Task = Task.CHAT
+    texts: int = 0  # how many texts become vectors by this attempt; 0 for a chat
+    choice: str = ""  # why this route: a token of the router, such as `least-cost:known`
+    estimate: int | None = None  # millionths of a ruble that the attempt may cost; None when there is no tariff
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -91,6 +97,12 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     chunks: int = 0
     milliseconds: int = 0
     placeholders: int = 0  # distinct hidden values whose originals the answer could be given back
+    # Since schema 2.
+    first_milliseconds: int | None = None  # until the first chunk that says something
+    cached_tokens: int = 0  # of the prompt's
+    cost: int | None = None  # millionths of a ruble; None when it is not known
+    cost_exact: bool = False  # whether it rests on the provider's own count of tokens
+    tariff: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):

@@ -1,4 +1,4 @@
-"""Every text of a chat request that would leave, in one traversal that both finds and replaces.
+"""Every text of a request that would leave, in one traversal that both finds and replaces.
 
 `rewrite` builds a new request out of what its visitor returns, so a text that was not shown to the visitor cannot be in the
 result: what is inspected and what is sent are the same set by construction. Besides text, a request holds only numbers,
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
 from appliance.errors import UninspectableError
 from providers import (
     ChatRequest,
+    EmbeddingRequest,
     JsonObject,
     Message,
     NamedTool,
@@ -40,12 +41,17 @@ class Field(msgspec.Struct, frozen=True):
 Visitor = Callable[[Field], str]
 
 
-def rewrite(request: ChatRequest, visit: Visitor) -> ChatRequest:
+_R = TypeVar("_R", ChatRequest, EmbeddingRequest)
+
+
+def rewrite(request: _R, visit: Visitor) -> _R:
     """The request with each of its texts replaced by what `visit` returns for it.
 
     The order of visits is the order of the request and is the same at every call. `visit` must return a field that is not
     maskable unchanged. Raises UninspectableError for JSON that is nested too deep.
     """
+    if isinstance(request, EmbeddingRequest):
+        return msgspec.structs.replace(request, texts=tuple(visit(Field(text)) for text in request.texts))
     return msgspec.structs.replace(
         request,
         messages=tuple(_message(message, visit) for message in request.messages),

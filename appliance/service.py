@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from appliance import __version__
+from appliance.accounting import Accounting
 from appliance.auth import Keyring, Principal, Pseudonyms
+from appliance.dispatch import Dispatcher
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError
 from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
+from appliance.inspector import Inspector
+from appliance.recorder import Recorder
 from appliance.settings import Settings, load_keyring
 from audit import AuditError, AuditLog
 from policies import Detector, Policy, load_policy
-from providers import Provider, open_provider, routes_of
+from providers import Directory, HealthBoard, Provider, load_tariffs, open_provider, routes_of, vendor_of
 
 
 class Service:
@@ -95,14 +99,21 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     policy = load_policy(settings.policy_path)
     keyring = load_keyring(settings)
     pseudonyms = Pseudonyms.load(settings.pseudonym_key)
+    prices = load_tariffs(settings.router.tariff_file)
     routes = routes_of(settings.providers)
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(AuditLog.open(settings.log))
         orphans = await _close_orphans(log)
         detector = await stack.enter_async_context(Detector.open(settings.detector))
         providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
+        board = HealthBoard([route.id for route in routes], settings.router.health)
         gateway = Gateway(
-            policy=policy, detector=detector, log=log, routes=routes, providers=providers, pseudonyms=pseudonyms
+            inspector=Inspector(policy, detector, pseudonyms),
+            recorder=Recorder(log, policy, detector.version),
+            dispatcher=Dispatcher(settings.router, board),
+            accounting=Accounting(prices, {each.name: vendor_of(each) for each in settings.providers}),
+            directory=Directory(routes, settings.aliases),
+            providers=providers,
         )
         service = Service(settings, keyring, gateway, log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))

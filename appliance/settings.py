@@ -16,18 +16,27 @@ import msgspec
 from msgspec import Meta
 
 from appliance.auth import Keyring, Principal, digest, is_digest
+from appliance.dispatch import RouterSettings
 from appliance.errors import SettingsError
 from appliance.events import Id
 from appliance.keyfiles import KEY_SIZE, read_secret
 from audit import AuditError, LogSettings, check_kek, check_signing_key
 from policies import DetectorSettings, Policy, PolicyFileError, load_policy, shipped_policy_path
 from providers import (
+    AliasSettings,
+    Directory,
     EmbeddedSettings,
     ModelSettings,
     ProviderSettings,
     Residency,
+    Task,
     TestingSettings,
+    UnknownModelError,
+    UnusableSettingsError,
     check_provider,
+    load_tariffs,
+    problems_of_aliases,
+    routes_of,
 )
 
 _Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -50,6 +59,7 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     app: _Name
     purposes: Annotated[tuple[_Name, ...], Meta(min_length=1)]
     default_purpose: _Name | None = None
+    route: str | None = None  # pins the key: whatever model it asks for, this name is meant
     sha256: str | None = None
     file: Path | None = None
 
@@ -80,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = DetectorSettings()
     audit: AuditSettings = AuditSettings()
     providers: tuple[ProviderSettings, ...] = ()
+    router: RouterSettings = RouterSettings()
+    aliases: tuple[AliasSettings, ...] = ()
     pseudonym_key_file: Path | None = None
 
     @property
@@ -195,7 +207,7 @@ def load_keyring(settings: Settings) -> Keyring:
         if key.sha256 is not None and not is_digest(key.sha256):
             raise SettingsError((f"ключ `{key.id}`: `sha256` — 64 шестнадцатеричные цифры в нижнем регистре",))
         stored = bytes.fromhex(key.sha256) if key.sha256 is not None else digest(_text(key.file))
-        principal = Principal(key.id, key.app, frozenset(key.purposes), key.default_purpose)
+        principal = Principal(key.id, key.app, frozenset(key.purposes), key.default_purpose, key.route)
         keys.append((stored, principal))
     return Keyring(keys)
 
@@ -277,4 +289,36 @@ def _route_problems(settings: Settings) -> list[str]:
                     f"поставщик `{provider.name}`: имя модели `{model.name}` — латинские буквы, цифры и `._:@/-`, до 60 знаков"
                 )
         found.extend(check_provider(provider))
+    return found or _router_problems(settings)
+
+
+def _router_problems(settings: Settings) -> list[str]:
+    """Problems of what is built on routes that are themselves in order."""
+    routes = routes_of(settings.providers)
+    found = problems_of_aliases(routes, settings.aliases)
+    ids = {route.id for route in routes}
+    found.extend(
+        f"`router.weights`: маршрута `{route_id}` нет среди `providers`"
+        for route_id in settings.router.weights
+        if route_id not in ids
+    )
+    for key in settings.keys:
+        if key.route is not None and not _is_asked_for(key.route, settings):
+            found.append(f"ключ `{key.id}`: `route` — не маршрут, не поставщик и не псевдоним: `{key.route}`")
+    try:
+        load_tariffs(settings.router.tariff_file)
+    except UnusableSettingsError as error:
+        found.append(str(error))
     return found
+
+
+def _is_asked_for(name: str, settings: Settings) -> bool:
+    """Whether a request for this name would find a route for one of the tasks."""
+    directory = Directory(routes_of(settings.providers), settings.aliases)
+    for task in Task:
+        try:
+            directory.resolve(name, task)
+        except UnknownModelError:
+            continue
+        return True
+    return False

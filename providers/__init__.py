@@ -18,6 +18,7 @@ from providers.chat import (
     collect,
 )
 from providers.embedded import EmbeddedSettings
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     AuthenticationFailedError,
     ConnectionFailedError,
@@ -47,30 +48,51 @@ from providers.errors import (
     WrongDigestError,
 )
 from providers.exchange import Timeouts
+from providers.explanations import Explanation, explain
 from providers.gigachat import GigaChatSettings
 from providers.gigachat_token import Scope
+from providers.health import Health, HealthBoard, HealthSettings, Standing
+from providers.naming import AliasSettings, Directory, Meaning, problems_of_aliases
 from providers.ollama import OllamaSettings
 from providers.openai_compatible import OpenAICompatibleSettings
-from providers.protocol import Provider, Readiness
-from providers.registry import ProviderSettings, check_provider, open_provider
-from providers.router import ModelSettings, Residency, Route, matching, routes_of
+from providers.prices import Cost, PriceList, Tariff, TokenEstimator, load_tariffs
+from providers.protocol import Check, Embedder, Examinable, Provider, Readiness
+from providers.registry import ProviderSettings, address_of, check_provider, open_provider, vendor_of
+from providers.router import ModelSettings, Residency, Route, Task, matching, routes_of
+from providers.strategy import Candidate, Choice, Strategy, backoff, order
 from providers.testing import TestingSettings
+from providers.yandexgpt import YandexGPTSettings
 
 __all__ = [
+    "AliasSettings",
     "AuthenticationFailedError",
+    "Candidate",
     "ChatRequest",
     "ChatResponse",
+    "Check",
+    "Choice",
     "Chunk",
     "ConnectionFailedError",
     "ConnectionLostError",
+    "Cost",
     "CredentialExpiredError",
+    "Directory",
     "EmbeddedSettings",
+    "Embedder",
+    "EmbeddingRequest",
+    "Embeddings",
+    "Examinable",
+    "Explanation",
     "FinishReason",
     "GigaChatSettings",
+    "Health",
+    "HealthBoard",
+    "HealthSettings",
     "InterruptedStreamError",
     "InvalidRequestError",
     "JsonObject",
     "MalformedReplyError",
+    "Meaning",
     "Message",
     "ModelLoadingError",
     "ModelNotFoundError",
@@ -82,6 +104,7 @@ __all__ = [
     "OpenAICompatibleSettings",
     "PaymentRequiredError",
     "PermissionDeniedError",
+    "PriceList",
     "Provider",
     "ProviderError",
     "ProviderSettings",
@@ -94,8 +117,13 @@ __all__ = [
     "Role",
     "Route",
     "Scope",
+    "Standing",
+    "Strategy",
+    "Tariff",
+    "Task",
     "TestingSettings",
     "Timeouts",
+    "TokenEstimator",
     "Tool",
     "ToolCall",
     "ToolCallDelta",
@@ -110,9 +138,17 @@ __all__ = [
     "Usage",
     "WeightsError",
     "WrongDigestError",
+    "YandexGPTSettings",
+    "backoff",
+    "address_of",
     "check_provider",
     "collect",
+    "explain",
+    "load_tariffs",
     "matching",
     "open_provider",
+    "order",
+    "problems_of_aliases",
     "routes_of",
+    "vendor_of",
 ]

@@ -5,10 +5,10 @@ import hashlib
 import re
 import ssl
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 from uuid import uuid4
 
 import aiohttp
@@ -18,22 +18,42 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk, FinishReason
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
     AuthenticationFailedError,
     CredentialExpiredError,
     MalformedReplyError,
+    ProviderError,
     UnusableSettingsError,
     UpstreamTimeoutError,
     from_client,
 )
-from providers.exchange import Exchange, Timeouts, open_session, post, tls_context
+from providers.examination import for_a_look, residency_check, retention_check
+from providers.exchange import Exchange, Seconds, Timeouts, get, open_session, post, tls_context
 from providers.gate import Gate
-from providers.gigachat_token import Key, Scope, TokenSource, read_credentials
-from providers.gigachat_wire import DONE, ReplyReader, StopCutter, encode_request, tool_names
-from providers.protocol import Readiness
+from providers.gigachat_checks import NO_SWITCH, balance_check, listing_checks, token_check, trust_check
+from providers.gigachat_token import OTHER_CONTRACT, Key, Scope, TokenSource, read_credentials
+from providers.gigachat_wire import (
+    DONE,
+    ListedModel,
+    Remainder,
+    ReplyReader,
+    StopCutter,
+    decode_balance,
+    decode_counts,
+    decode_embeddings,
+    decode_models,
+    encode_count,
+    encode_embedding,
+    encode_request,
+    tool_names,
+)
+from providers.protocol import Check, Readiness
 from providers.router import ModelSettings, ProviderName, Residency
 from providers.sse import EventParser
+
+T = TypeVar("T")
 
 
 class GigaChatSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="gigachat", kw_only=True):
@@ -43,7 +63,8 @@ class GigaChatSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     `client_cert_file` and `client_key_file` (PEM, the key not encrypted) identify us to an API that wants a certificate.
     `ca_file`, when given, is the only authority trusted for this upstream; then `ca_sha256`, the fingerprint of the one
     certificate in it, may be given too. `max_concurrent` 0 is what the vendor allows by default: one request at a time
-    to a person, ten to a company. `session_id` asks the vendor to cache common beginnings under that name.
+    to a person, ten to a company; the rest wait for `queue_seconds` at most. `session_id` asks the vendor to cache common
+    beginnings under that name.
     """
 
     name: ProviderName
@@ -58,6 +79,7 @@ class GigaChatSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     auth_url: str = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
     session_id: str = ""
     max_concurrent: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    queue_seconds: Seconds = 30.0
     timeouts: Timeouts = Timeouts()
     keepalive: Annotated[float, Meta(ge=0)] = 15.0
 
@@ -100,35 +122,101 @@ class GigaChat:
 
     def __init__(self, settings: GigaChatSettings, session: aiohttp.ClientSession, tokens: TokenSource | None) -> None:
         self.name: Final = settings.name
+        self._settings = settings
         self._session = session
         self._tokens = tokens
-        self._url = URL(settings.base_url) / "chat" / "completions"
+        self._url = URL(settings.base_url)
+        self._inside = _is_inside(settings, settings.base_url)
         self._headers = _OUR_HEADERS | ({"X-Session-ID": settings.session_id} if settings.session_id else {})
         self._timeouts = settings.timeouts
         by_default = 1 if settings.credentials_file and settings.scope is Scope.PERS else 10
-        self._gate = Gate(settings.max_concurrent or by_default, settings.timeouts.first_byte)
+        self._gate = Gate(settings.max_concurrent or by_default, settings.queue_seconds)
 
     def readiness(self) -> Readiness:
         return Readiness(ready=True)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         body = encode_request(request)
-        async with self._gate.place():
-            token = await self._token()
-            headers = self._headers | ({"Authorization": f"Bearer {token}"} if token else {})
-            # INVARIANT: the prompt is sent once. A token that is not taken is dropped; asking again is a new attempt.
-            try:
-                async with (
-                    post(self._session, self._url, body, headers, self._timeouts) as exchange,
-                    aclosing(_answer(exchange, request)) as chunks,
-                ):
-                    async for chunk in chunks:
-                        yield chunk
-            except AuthenticationFailedError as error:
-                if not self._tokens:
-                    raise
-                self._tokens.drop(token)
-                raise CredentialExpiredError(str(error), request_id=error.request_id) from None
+        async with (
+            self._gate.place(),
+            self._exchange("chat/completions", body, accept="text/event-stream") as exchange,
+            aclosing(_answer(exchange, request)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    @property
+    def largest_batch(self) -> int:
+        return _LARGEST_BATCH
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        body = encode_embedding(request)
+        async with self._gate.place(), self._exchange("embeddings", body) as exchange:
+            return await _decoded(
+                exchange, lambda json: decode_embeddings(json, request, request_id=exchange.request_id)
+            )
+
+    async def count(self, model: str, texts: tuple[str, ...]) -> tuple[int, ...]:
+        """The tokens of each text. It costs nothing, but the texts leave as a prompt does. Raises ProviderError."""
+        body = encode_count(model, texts)
+        async with self._gate.place(), self._exchange("tokens/count", body) as exchange:
+            return await _decoded(exchange, lambda json: decode_counts(json, texts))
+
+    async def models(self) -> tuple[ListedModel, ...]:
+        """The models that this contract may ask. Raises ProviderError."""
+        async with self._exchange("models") as exchange:
+            return await _decoded(exchange, decode_models)
+
+    async def balance(self) -> tuple[Remainder, ...] | None:
+        """What is left of prepaid packages; None for a contract that is paid afterwards. Raises ProviderError."""
+        async with self._exchange("balance") as exchange:
+            return None if exchange.status == 403 else await _decoded(exchange, decode_balance)
+
+    async def examine(self) -> tuple[Check, ...]:
+        settings = self._settings
+        plain = self._url.scheme == "http"
+        trust = trust_check(settings.ca_file, settings.ca_sha256, plain=plain)
+        scope = settings.scope if self._tokens else None
+        try:
+            await self._token()
+        except ProviderError as error:
+            fitting = await self._fitting_scope() if error.code == OTHER_CONTRACT else None
+            return (trust, token_check(scope, error, fitting), *self._declared())
+        return (
+            trust,
+            token_check(scope),
+            *listing_checks(settings.models, await _tried(self.models())),
+            balance_check(settings.models, await _tried(self.balance())),
+            *self._declared(),
+        )
+
+    async def _fitting_scope(self) -> Scope | ProviderError | None:
+        return await _tried(self._tokens.fitting_scope()) if self._tokens else None
+
+    def _declared(self) -> tuple[Check, ...]:
+        return (residency_check(self._settings.models, inside=self._inside), retention_check(NO_SWITCH))
+
+    @asynccontextmanager
+    async def _exchange(
+        self, path: str, body: bytes | None = None, *, accept: str = "application/json"
+    ) -> AsyncIterator[Exchange]:
+        """One request in our name, its answer whatever its status; one without a body is a question about the upstream."""
+        token = await self._token()
+        headers = self._headers | {"Accept": accept} | ({"Authorization": f"Bearer {token}"} if token else {})
+        url = self._url / path
+        # INVARIANT: the prompt is sent once. A token that is not taken is dropped; asking again is a new attempt.
+        try:
+            async with (
+                get(self._session, url, headers, for_a_look(self._timeouts))
+                if body is None
+                else post(self._session, url, body, headers, self._timeouts)
+            ) as exchange:
+                yield exchange
+        except AuthenticationFailedError as error:
+            if not self._tokens:
+                raise
+            self._tokens.drop(token)
+            raise CredentialExpiredError(str(error), request_id=error.request_id) from None
 
     async def _token(self) -> str:
         if not self._tokens:
@@ -142,10 +230,7 @@ class GigaChat:
 
 async def _answer(exchange: Exchange, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
     """The chunks of one answer, cut at a stop string; the caller closes what was not read."""
-    if exchange.status != 200:
-        raise await exchange.failure(_no_code)
-    if exchange.content_type == "text/html":
-        raise MalformedReplyError("the upstream answered with a web page", request_id=exchange.request_id)
+    await _expect_answer(exchange)
     names = {theirs: ours for ours, theirs in tool_names(request).items()}
     reply = ReplyReader(names, request_id=exchange.request_id, spare_id=f"call_{uuid4().hex}")
     cutter = StopCutter(request.stop)
@@ -159,6 +244,31 @@ async def _answer(exchange: Exchange, request: ChatRequest) -> AsyncGenerator[Ch
             if cutter.hit:
                 return
     reply.end()
+
+
+async def _decoded(exchange: Exchange, decode: Callable[[bytes], T]) -> T:
+    """An answer that is one JSON document."""
+    await _expect_answer(exchange)
+    json = await exchange.whole()
+    try:
+        return decode(json)
+    except CLIENT_ERRORS as error:
+        raise from_client(error, began=True, request_id=exchange.request_id) from None
+
+
+async def _tried(question: Awaitable[T]) -> T | ProviderError:
+    """An examination goes on after an error: it is one more thing that was seen."""
+    try:
+        return await question
+    except ProviderError as error:
+        return error
+
+
+async def _expect_answer(exchange: Exchange) -> None:
+    if exchange.status != 200:
+        raise await exchange.failure(_no_code)
+    if exchange.content_type == "text/html":
+        raise MalformedReplyError("the upstream answered with a web page", request_id=exchange.request_id)
 
 
 async def _events(exchange: Exchange) -> AsyncGenerator[bytes, None]:
@@ -200,8 +310,8 @@ def _no_code(_body: bytes) -> str:
 
 
 _EMPTY: Final = Chunk()
+_LARGEST_BATCH: Final = 100  # texts
 _OUR_HEADERS: Final = {
-    "Accept": "text/event-stream",
     "Accept-Encoding": "identity",  # nothing to inflate, nothing to blow up
     "Cache-Control": "no-store",
     "Content-Type": "application/json",
@@ -215,8 +325,13 @@ def _session(
     settings: GigaChatSettings, address: str, tls: ssl.SSLContext, keepalive: float
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     plain = URL(address).scheme == "http"
-    inside = plain or any(model.residency is Residency.LOCAL for model in settings.models)
+    inside = _is_inside(settings, address)
     return open_session(tls=None if plain else tls, inside=inside, keepalive=keepalive, timeouts=settings.timeouts)
+
+
+def _is_inside(settings: GigaChatSettings, address: str) -> bool:
+    """Whether the session holds every connection inside the company's network."""
+    return URL(address).scheme == "http" or any(model.residency is Residency.LOCAL for model in settings.models)
 
 
 def _key(settings: GigaChatSettings) -> Key | None:

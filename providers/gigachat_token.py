@@ -30,6 +30,7 @@ from providers.exchange import Timeouts, post, read_key
 REFRESH_AHEAD: Final = 60.0  # seconds before its end when a token is replaced
 LONGEST_LIFE: Final = 1800.0  # seconds: half an hour is what the vendor gives, whatever our two clocks say
 PATIENCE: Final = 30.0  # seconds for one token request at most
+OTHER_CONTRACT: Final = "permission_denied"  # the code of the error for a key that belongs to another scope
 SPACING: Final = 0.1  # seconds between token requests: the vendor allows ten a second
 
 
@@ -118,29 +119,49 @@ class TokenSource:
         if token == self._token:
             self._token, self._fresh, self._ends = "", 0.0, 0.0
 
+    async def fitting_scope(self) -> Scope | None:
+        """The scope of the contract that the key was issued for, when it is not ours; None when none of the others fits.
+
+        Asks for tokens and throws them away. Raises ProviderError at the first answer that is not about the contract.
+        """
+        async with self._lock:
+            for scope in Scope:
+                if scope is self._scope:
+                    continue
+                try:
+                    await self._ask(scope)
+                except AuthenticationFailedError as error:
+                    if error.code != OTHER_CONTRACT:
+                        raise
+                else:
+                    return scope
+        return None
+
     async def _refresh(self) -> None:
         try:
-            granted = await self._ask()
+            granted = await self._ask(self._scope)
         except (ConnectionLostError, UpstreamServerError):
-            granted = await self._ask()
+            granted = await self._ask(self._scope)
         now = self._clock()
         self._token = granted.token
         self._ends = min(granted.ends, now + LONGEST_LIFE)
         self._fresh = self._ends - REFRESH_AHEAD
 
-    async def _ask(self) -> "Granted":
+    async def _ask(self, scope: Scope) -> "Granted":
         # Never longer than the spacing itself: the clock may have been set back.
         await self._pause(min(max(0.0, self._next - self._clock()), SPACING))
         self._next = self._clock() + SPACING
         try:
-            return await self._exchange()
+            return await self._exchange(scope)
         except ProviderError as error:
             # The same words as for a chat, and the same kind, but told apart: this was another address.
-            told = type(error)(f"no token: {error}", retry_after=error.retry_after, request_id=error.request_id)
+            told = type(error)(
+                f"no token: {error}", retry_after=error.retry_after, request_id=error.request_id, code=error.code
+            )
             raise told from None
 
-    async def _exchange(self) -> "Granted":
-        body = urlencode({"scope": self._scope.value}).encode()
+    async def _exchange(self, scope: Scope) -> "Granted":
+        body = urlencode({"scope": scope.value}).encode()
         headers = self._headers | {"RqUID": str(uuid4())}
         async with post(self._session, self._url, body, headers, self._timeouts) as exchange:
             if exchange.status != 200:
@@ -195,6 +216,7 @@ _OUR_HEADERS: Final = {
 _MILLISECONDS: Final = 1e12  # a smaller number is in seconds: some gateways write them
 
 # The numbers of the token service's error bodies, and what an operator should look at.
+_CODES: Final = {4: "invalid_api_key", 6: "invalid_api_key", 7: OTHER_CONTRACT}
 _REASONS: Final = {
     1: "the scope is not one of the three, see `scope`",
     4: "the key cannot be read, see `credentials_file`",
@@ -222,9 +244,12 @@ class _Refusal:
     def error(self, status: int, error: ProviderError) -> ProviderError:
         """`error` is what a chat would make of this status: it may blame the caller, who has no part in this."""
         if status in (400, 401, 403):
-            reason = _REASONS.get(self._number or 0, "see `credentials_file` and `scope`")
+            number = self._number or 0
+            reason = _REASONS.get(number, "see `credentials_file` and `scope`")
             return AuthenticationFailedError(
-                f"the token service answered {status}: {reason}", request_id=error.request_id
+                f"the token service answered {status}: {reason}",
+                request_id=error.request_id,
+                code=_CODES.get(number, ""),
             )
         kind = type(error) if error.failover else UnexpectedStatusError
         return kind(f"the token service answered {status}", retry_after=error.retry_after, request_id=error.request_id)

@@ -1,4 +1,4 @@
-"""GigaChat's chat completions, version 1: our request out, its chunks and completions in. Pure."""
+"""GigaChat's chat completions, version 1, and embeddings: our request out, its chunks, completions and vectors in. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +22,11 @@ from providers.chat import (
     ToolMode,
     Usage,
 )
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import InterruptedStreamError, InvalidRequestError, MalformedReplyError, from_status, status_of
 from providers.gigachat_schema import normalised
+from providers.openai_wire import in_order
+from providers.router import Task
 
 DONE: Final = b"[DONE]"
 
@@ -50,6 +53,70 @@ def encode_request(request: ChatRequest) -> bytes:
     if request.response_format and request.response_format.kind != "text":
         body["response_format"] = _response_format(request.response_format)
     return _ENCODER.encode(body)
+
+
+def encode_embedding(request: EmbeddingRequest) -> bytes:
+    """Raises InvalidRequestError: the length of a vector is its model's own."""
+    if request.dimensions is not None:
+        raise InvalidRequestError("GigaChat does not shorten vectors, leave `dimensions` out")
+    return encode_count(request.model, request.texts)
+
+
+def decode_embeddings(json: bytes, request: EmbeddingRequest, *, request_id: str = "") -> Embeddings:
+    """The vectors, and the sum of what each says it cost. Raises the error that the reply carries, MalformedReplyError
+    when it does not hold exactly one vector a text, and msgspec's errors for what is not the protocol.
+    """
+    reply = _EMBEDDED.decode(json)
+    _raise_what_failed(reply, request_id)
+    entries = reply.data or []
+    tokens = sum(entry.usage.prompt_tokens or 0 for entry in entries if entry.usage)
+    used = Usage(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens)
+    return Embeddings(
+        vectors=in_order([(entry.index, entry.embedding) for entry in entries], request, request_id=request_id),
+        usage=used if any(entry.usage for entry in entries) else None,
+        model=reply.model or "",
+        request_id=request_id,
+    )
+
+
+class ListedModel(Struct, frozen=True):
+    """One model on GigaChat's list. `task` is None for what neither chats nor makes vectors."""
+
+    name: str
+    task: Task | None
+
+
+class Remainder(Struct, frozen=True):
+    """How many prepaid tokens of one model are left."""
+
+    model: str
+    tokens: int
+
+
+def encode_count(model: str, texts: tuple[str, ...]) -> bytes:
+    """A request to count the tokens of each text. Raises InvalidRequestError."""
+    try:
+        return _ENCODER.encode({"model": model, "input": texts})
+    except UnicodeEncodeError:
+        raise InvalidRequestError("the request holds text that cannot be written as UTF-8") from None
+
+
+def decode_counts(json: bytes, texts: tuple[str, ...]) -> tuple[int, ...]:
+    """The tokens of each text. Raises MalformedReplyError when there are more or fewer, and msgspec's errors."""
+    counts = _COUNTS.decode(json)
+    if len(counts) != len(texts):
+        raise MalformedReplyError("the upstream did not count exactly the texts it was sent")
+    return tuple(count.tokens for count in counts)
+
+
+def decode_models(json: bytes) -> tuple[ListedModel, ...]:
+    """Raises msgspec's errors."""
+    return tuple(ListedModel(model.id, _TASKS.get(model.type or "chat")) for model in _LISTING.decode(json).data)
+
+
+def decode_balance(json: bytes) -> tuple[Remainder, ...]:
+    """Raises msgspec's errors."""
+    return tuple(Remainder(each.usage, int(each.value)) for each in _BALANCE.decode(json).balance)
 
 
 def tool_names(request: ChatRequest) -> dict[str, str]:
@@ -98,7 +165,7 @@ class ReplyReader:
         Raises the error that the reply carries, and msgspec's errors for what is not the protocol.
         """
         reply = _DECODER.decode(json)
-        self._raise_what_failed(reply)
+        _raise_what_failed(reply, self.request_id)
         opening = not self._model and bool(reply.model)
         if opening:
             self._model = reply.model or ""
@@ -111,15 +178,6 @@ class ReplyReader:
         """Raises unless the answer was finished: the bytes ended, which says nothing about the answer."""
         if not self.finished:
             raise InterruptedStreamError("the answer ended without a finish reason", request_id=self.request_id)
-
-    def _raise_what_failed(self, reply: "_Reply") -> None:
-        if reply.error is not None:
-            error = reply.error
-            status, code = status_of(error.code, error.type) if isinstance(error, _Error) else (500, "")
-            raise from_status(status, request_id=self.request_id, code=code)
-        if reply.choices is None and (reply.status is not None or reply.message is not None):
-            status, _ = status_of(reply.status, None)
-            raise from_status(status, request_id=self.request_id)
 
     def _chunk(self, choice: "_Choice | None", used: "_Usage | None") -> Chunk | None:
         usage = used.as_usage() if used else None
@@ -161,6 +219,17 @@ class ReplyReader:
         # One state id names one call; should more come, each still needs an id of its own.
         call_id = self._state_id if self._state_id and not place else f"{self._spare_id}_{place}"
         return ToolCallDelta(index=place, id=call_id, name=self._names.get(call.name, call.name), arguments=arguments)
+
+
+def _raise_what_failed(reply: "_Reply | _Embedded", request_id: str) -> None:
+    if reply.error is not None:
+        error = reply.error
+        status, code = status_of(error.code, error.type) if isinstance(error, _Error) else (500, "")
+        raise from_status(status, request_id=request_id, code=code)
+    answered = reply.choices if isinstance(reply, _Reply) else reply.data
+    if answered is None and (reply.status is not None or reply.message is not None):
+        status, _ = status_of(reply.status, None)
+        raise from_status(status, request_id=request_id)
 
 
 class StopCutter:
@@ -216,6 +285,7 @@ _RESERVED: Final = frozenset(
     }
 )
 _EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+_TASKS: Final = {"chat": Task.CHAT, "embedder": Task.EMBEDDING}
 _FINISHED: Final = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -423,8 +493,48 @@ class _Reply(Struct):
     error: _Error | str | None = None
 
 
+class _Vector(Struct):
+    index: int
+    embedding: tuple[float, ...]
+    usage: _Usage | None = None
+
+
+class _Embedded(Struct):
+    data: list[_Vector] | None = None
+    model: str | None = None
+    status: int | None = None
+    message: str | None = None
+    error: _Error | str | None = None
+
+
+class _Count(Struct):
+    tokens: int
+
+
+class _Listed(Struct):
+    id: str
+    type: str | None = None
+
+
+class _Listing(Struct):
+    data: list[_Listed]
+
+
+class _Remainder(Struct):
+    usage: str
+    value: int | float
+
+
+class _Balance(Struct):
+    balance: list[_Remainder]
+
+
 _NOTHING_SAID: Final = _Said()
 _NOT_JSON: Final = object()
 _ANYTHING: Final = msgspec.json.Decoder()
 _DECODER: Final = msgspec.json.Decoder(_Reply)
+_EMBEDDED: Final = msgspec.json.Decoder(_Embedded)
+_COUNTS: Final = msgspec.json.Decoder(list[_Count])
+_LISTING: Final = msgspec.json.Decoder(_Listing)
+_BALANCE: Final = msgspec.json.Decoder(_Balance)
 _ENCODER: Final = msgspec.json.Encoder()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -13,33 +13,45 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
     MalformedReplyError,
     PermissionDeniedError,
+    ProviderError,
     UnusableSettingsError,
     from_client,
 )
-from providers.exchange import Exchange, Timeouts, get, open_session, post, read_key, tls_context
+from providers.examination import failed, for_a_look, residency_check, retention_check
+from providers.exchange import Exchange, Seconds, Timeouts, get, open_session, post, read_key, tls_context
 from providers.gate import Gate
+from providers.ollama_checks import RETENTION, SERVER, cloud_check, context_checks, model_check, server_check
 from providers.ollama_wire import (
     LineParser,
     Refusal,
     ReplyReader,
     Think,
+    cloud_models,
+    decode_embeddings,
+    decode_version,
+    encode_embedding,
     encode_request,
     encode_show,
     error_code,
     full_name,
+    loaded_contexts,
     names_cloud,
     refusal_of,
 )
 from providers.openai_compatible import OpenAICompatibleSettings, problems_of_openai_compatible
-from providers.protocol import Readiness
+from providers.protocol import Check, Readiness
 from providers.router import ModelSettings, ProviderName, Residency
 
 # Seconds, or a duration as Go writes it; a negative one keeps the model loaded for ever, 0 unloads it at once.
 KeepAlive = int | Annotated[str, Meta(pattern=r"^-?([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$")]
+
+
+T = TypeVar("T")
 
 
 class OllamaSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ollama", kw_only=True):
@@ -47,8 +59,9 @@ class OllamaSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
     `num_ctx` is the context in tokens, prompt and answer together: it goes with every request. `keep_alive` and `think`
     are left to the upstream when not given; a request's own reasoning effort comes before `think`. `max_concurrent` is
-    OLLAMA_NUM_PARALLEL there. `recheck_seconds`: how long a model is believed to run where it did when it was last
-    looked at; 0 looks before every prompt. `api_key_file` is for a proxy in front: Ollama itself asks for no key.
+    OLLAMA_NUM_PARALLEL there; the rest wait for `queue_seconds` at most. `recheck_seconds`: how long a model is believed to
+    run where it did when it was last looked at; 0 looks before every prompt. `api_key_file` is for a proxy in front: Ollama
+    itself asks for no key.
     """
 
     name: ProviderName
@@ -60,6 +73,7 @@ class OllamaSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     keep_alive: KeepAlive | None = None
     think: Think | None = None
     max_concurrent: Annotated[int, Meta(ge=1)] = 1
+    queue_seconds: Seconds = 30.0
     recheck_seconds: Annotated[float, Meta(ge=0)] = 60.0
     timeouts: Timeouts = Timeouts()
     keepalive: Annotated[float, Meta(ge=0)] = 15.0
@@ -116,7 +130,7 @@ class Ollama:
         self._session = session
         self._url = URL(settings.base_url) / "api"
         self._headers = _OUR_HEADERS | headers
-        self._gate = Gate(settings.max_concurrent, settings.timeouts.first_byte)
+        self._gate = Gate(settings.max_concurrent, settings.queue_seconds)
         self._guard = _CloudGuard(self._look_up, settings.recheck_seconds, clock)
 
     def readiness(self) -> Readiness:
@@ -151,6 +165,61 @@ class Ollama:
                 reply.end()
                 await exchange.drain()
 
+    @property
+    def largest_batch(self) -> int:
+        return _LARGEST_BATCH
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        settings = self._settings
+        body = encode_embedding(request, num_ctx=settings.num_ctx, keep_alive=settings.keep_alive)
+        async with self._gate.place():
+            # INVARIANT: as in chat, no text goes to a model unless it was seen, lately enough, to run where Ollama runs.
+            await self._guard.clear(request.model)
+            async with post(self._session, self._url / "embed", body, self._headers, settings.timeouts) as exchange:
+                await _expect_lines(exchange)
+                json = await exchange.whole()
+        try:
+            return decode_embeddings(json, request, request_id=exchange.request_id)
+        except PermissionDeniedError:
+            self._guard.condemn(request.model)
+            raise
+        except CLIENT_ERRORS as error:
+            raise from_client(error, began=True, request_id=exchange.request_id) from None
+
+    async def examine(self) -> tuple[Check, ...]:
+        """Every listing of models is a look: each model of the settings is looked at anew, and what is seen counts."""
+        settings = self._settings
+        version = await self._tried("version", decode_version)
+        if isinstance(version, ProviderError):
+            return (failed(SERVER, version), residency_check(settings.models, inside=_is_inside(self._url)))
+        looks = [(model, await self._looked(_upstream_name(model))) for model in settings.models]
+        return (
+            server_check(version),
+            *(model_check(model, look) for model, look in looks),
+            cloud_check(await self._tried("tags", cloud_models)),
+            *context_checks(settings.models, settings.num_ctx, await self._tried("ps", loaded_contexts)),
+            residency_check(settings.models, inside=_is_inside(self._url)),
+            retention_check(RETENTION if _is_inside(self._url) else ""),
+        )
+
+    async def _looked(self, model: str) -> Refusal | ProviderError | None:
+        try:
+            return await self._guard.look(model)
+        except ProviderError as error:
+            return error
+
+    async def _tried(self, path: str, decode: Callable[[bytes], T]) -> T | ProviderError:
+        """One question about the server; an examination goes on after an error."""
+        limits = for_a_look(self._settings.timeouts)
+        try:
+            async with get(self._session, self._url / path, self._headers, limits) as exchange:
+                json = await _json_of(exchange)
+            return decode(json)
+        except ProviderError as error:
+            return error
+        except CLIENT_ERRORS as error:
+            return from_client(error, began=True)
+
     def _read(self, reply: ReplyReader, line: bytes, model: str) -> Chunk | None:
         try:
             return reply.read(line)
@@ -171,7 +240,7 @@ class Ollama:
 
     async def _look_up(self, model: str) -> Refusal | None:
         """Ask the upstream where a model runs. Carries no prompt. Raises ProviderError when it cannot be told."""
-        limits = _for_a_look(self._settings.timeouts)
+        limits = for_a_look(self._settings.timeouts)
         async with post(self._session, self._url / "show", encode_show(model), self._headers, limits) as exchange:
             if exchange.status == 404:
                 return Refusal.ABSENT
@@ -229,6 +298,12 @@ class _CloudGuard:
         looks = [self._verdicts[model].at + self._recheck for model in models if not self._is_condemned(model)]
         return max(min(looks) - self._clock(), 0.0) if looks else None
 
+    async def look(self, model: str) -> Refusal | None:
+        """Look now, however fresh the last look is; nobody is asked about what is known for good. Raises ProviderError."""
+        if not self._is_condemned(model):
+            await self._look(model)
+        return Refusal.FORWARDED if self._is_condemned(model) else self._verdicts[model].refusal
+
     async def _look(self, model: str) -> None:
         began = self._clock()
         verdict = _Verdict(began, await self._look_up(model))
@@ -251,7 +326,7 @@ _OUR_HEADERS: Final = {
     "Content-Type": "application/json",
     "User-Agent": "llm-client/1.0",
 }
-_LOOK_SECONDS: Final = 10.0  # /api/show and /api/tags need no model in memory
+_LARGEST_BATCH: Final = 256  # texts: the server sets no limit of its own
 _TOO_DEEP: Final = "the upstream's reply is nested too deeply"
 _DENIALS: Final = {
     Refusal.FORWARDED: ("the upstream forwards this model to another host: no prompt is sent", "permission_denied"),
@@ -267,15 +342,6 @@ _REASONS: Final = {
 def _denied(refusal: Refusal) -> PermissionDeniedError:
     message, code = _DENIALS[refusal]
     return PermissionDeniedError(message, code=code)
-
-
-def _for_a_look(timeouts: Timeouts) -> Timeouts:
-    return msgspec.structs.replace(
-        timeouts,
-        first_byte=min(timeouts.first_byte, _LOOK_SECONDS),
-        idle=min(timeouts.idle, _LOOK_SECONDS),
-        total=min(timeouts.total, 2 * _LOOK_SECONDS),
-    )
 
 
 async def _expect_lines(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Ollama's /api/chat, /api/show and /api/tags: our request out, their lines, listings and errors in. Pure."""
+"""Ollama's /api/chat, /api/embed, /api/show and /api/tags: our request out, their lines, vectors, listings and errors in. Pure."""
 
 import re
 from enum import StrEnum
@@ -22,6 +22,7 @@ from providers.chat import (
     ToolMode,
     Usage,
 )
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     InterruptedStreamError,
     InvalidRequestError,
@@ -31,6 +32,7 @@ from providers.errors import (
     from_status,
     status_of,
 )
+from providers.openai_wire import in_order
 
 MAX_LINE: Final = 1_048_576  # bytes: a longer line is an attack or a broken peer, not an answer
 
@@ -40,7 +42,8 @@ Think = bool | Literal["low", "medium", "high", "max"]
 def encode_request(
     request: ChatRequest, *, num_ctx: int, keep_alive: str | int | None = None, think: Think | None = None
 ) -> bytes:
-    """Always streams, and always says `num_ctx`: the upstream's own default cuts long prompts without a word.
+    """Always streams, and always says `num_ctx`, and that nothing is to be cut: left to itself the upstream drops the
+    beginning of a conversation longer than its context without a word.
 
     `think` counts when the request names no effort. Ollama has no tool choice: "none" sends no tools, a named tool is
     the only one sent, "required" cannot be said. `parallel_tool_calls`, `strict`, `verbosity`, `metadata` and the names
@@ -50,6 +53,8 @@ def encode_request(
         "model": request.model,
         "messages": _messages(request.messages),
         "stream": True,
+        "truncate": False,  # a prompt longer than the context is an error
+        "shift": False,  # an answer that reaches the context's end stops there, as `length`
         "options": _options(request, num_ctx),
     }
     if tools := _offered(request):
@@ -61,10 +66,43 @@ def encode_request(
         body["think"] = thinking
     if keep_alive is not None:
         body["keep_alive"] = keep_alive
-    try:
-        return _ENCODER.encode(body)
-    except UnicodeEncodeError:
-        raise InvalidRequestError("the request holds text that cannot be written as UTF-8") from None
+    return _encoded(body)
+
+
+def encode_embedding(request: EmbeddingRequest, *, num_ctx: int, keep_alive: str | int | None = None) -> bytes:
+    """As for a chat: a text longer than the context is an error, and never cut. Raises InvalidRequestError."""
+    body: JsonObject = {
+        "model": request.model,
+        "input": request.texts,
+        "truncate": False,
+        "options": {"num_ctx": num_ctx},
+    }
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if keep_alive is not None:
+        body["keep_alive"] = keep_alive
+    return _encoded(body)
+
+
+def decode_embeddings(json: bytes, request: EmbeddingRequest, *, request_id: str = "") -> Embeddings:
+    """The vectors in the order of the texts, which is all that Ollama numbers them by.
+
+    Raises the error that the reply carries, PermissionDeniedError when it came from another host, MalformedReplyError when
+    it does not hold exactly one vector a text, and msgspec's errors for what is not the protocol.
+    """
+    reply = _EMBEDDED.decode(json)
+    if reply.remote_host or reply.remote_model:
+        raise forwarded(request_id)
+    if reply.error is not None:
+        status, code = status_of(_code(reply.error), None)
+        raise from_status(status, request_id=request_id, code=code)
+    read = max(reply.prompt_eval_count or 0, 0)
+    return Embeddings(
+        vectors=in_order(enumerate(reply.embeddings or ()), request, request_id=request_id),
+        usage=Usage(prompt_tokens=read, completion_tokens=0, total_tokens=read),
+        model=reply.model or "",
+        request_id=request_id,
+    )
 
 
 class LineParser:
@@ -120,11 +158,7 @@ class ReplyReader:
         reply = _REPLY.decode(line)
         if reply.remote_host or reply.remote_model:
             self.forwarded = True
-            raise PermissionDeniedError(
-                "the upstream forwarded the prompt to another host: this model is not asked again",
-                request_id=self.request_id,
-                code="permission_denied",
-            )
+            raise forwarded(self.request_id)
         if reply.error is not None:
             status, code = status_of(_code(reply.error), None)
             raise from_status(status, request_id=self.request_id, code=code)
@@ -173,6 +207,15 @@ class ReplyReader:
         )
 
 
+def forwarded(request_id: str) -> PermissionDeniedError:
+    """The error for an answer that came from another host: the prompt has been there."""
+    return PermissionDeniedError(
+        "the upstream forwarded the prompt to another host: this model is not asked again",
+        request_id=request_id,
+        code="permission_denied",
+    )
+
+
 class Refusal(StrEnum):
     """Why a model gets no prompt."""
 
@@ -205,6 +248,29 @@ def refusal_of(model: str, show: bytes, tags: bytes) -> Refusal | None:
     return None if found else Refusal.ABSENT
 
 
+def decode_version(json: bytes) -> str:
+    """The version, "" when it is anything but a short word. Raises msgspec's errors."""
+    version = _VERSION.decode(json).version
+    return version if _PLAIN.fullmatch(version) else ""
+
+
+def cloud_models(tags: bytes) -> tuple[str, ...]:
+    """The models of the whole server that it forwards to a cloud. Raises msgspec's errors."""
+    return tuple(
+        entry.name if _PLAIN.fullmatch(entry.name) else "?"
+        for entry in _TAGS.decode(tags).models or ()
+        if entry.remote_host or entry.remote_model or names_cloud(entry.name)
+    )
+
+
+def loaded_contexts(running: bytes) -> dict[str, int]:
+    """The models in memory, by their full names, and the context each was loaded with; 0 when it is not told.
+
+    Raises msgspec's errors.
+    """
+    return {full_name(each.model or each.name): each.context_length or 0 for each in _PS.decode(running).models or ()}
+
+
 def error_code(body: bytes) -> str:
     """The code of an error body, or "". Whatever else it says is not for us: it may echo the prompt."""
     try:
@@ -217,6 +283,10 @@ def error_code(body: bytes) -> str:
 _SENTENCES: Final = (
     (re.compile(r"model .+ not found\b.*", re.DOTALL), "model_not_found"),
     (re.compile(r".+ does not support [a-z ]{1,40}", re.DOTALL), "unsupported_parameter"),
+    (
+        re.compile(r"(the )?input (length )?exceeds (the )?(maximum )?context length\b.*", re.DOTALL),
+        "context_length_exceeded",
+    ),
     (re.compile(r"server busy\b.*", re.DOTALL), "overloaded_error"),
 )
 _EFFORTS: Final[dict[str, Think]] = {
@@ -240,7 +310,15 @@ _OPTIONS: Final = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
 }
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")  # the peer's words that an operator may be shown
 _NOT_AN_ANSWER: Final = frozenset({"load", "unload"})
+
+
+def _encoded(body: JsonObject) -> bytes:
+    try:
+        return _ENCODER.encode(body)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("the request holds text that cannot be written as UTF-8") from None
 
 
 def _code(error: object) -> str:
@@ -364,11 +442,34 @@ class _Reply(Struct):
     remote_model: object = None
 
 
+class _Embedded(Struct):
+    model: str | None = None
+    embeddings: list[tuple[float, ...]] | None = None
+    prompt_eval_count: int | None = None
+    error: object = None
+    remote_host: object = None
+    remote_model: object = None
+
+
 class _Shown(Struct):
     name: str = ""
     model: str = ""
     remote_host: object = None
     remote_model: object = None
+
+
+class _Loaded(Struct):
+    name: str = ""
+    model: str = ""
+    context_length: int | None = None
+
+
+class _Ps(Struct):
+    models: list[_Loaded] | None = None
+
+
+class _Version(Struct):
+    version: str
 
 
 class _Tags(Struct):
@@ -378,7 +479,10 @@ class _Tags(Struct):
 _NOTHING: Final = Chunk()
 _NOTHING_SAID: Final = _Said()
 _REPLY: Final = msgspec.json.Decoder(_Reply)
+_EMBEDDED: Final = msgspec.json.Decoder(_Embedded)
 _SHOWN: Final = msgspec.json.Decoder(_Shown)
+_PS: Final = msgspec.json.Decoder(_Ps)
+_VERSION: Final = msgspec.json.Decoder(_Version)
 _TAGS: Final = msgspec.json.Decoder(_Tags)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, object])
 _ENCODER: Final = msgspec.json.Encoder()

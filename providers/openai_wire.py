@@ -1,5 +1,9 @@
-"""The OpenAI chat-completions JSON: our request out, their chunks, completions and error objects in. Pure."""
+"""OpenAI's JSON for chat completions and embeddings: our request out, their chunks, vectors, lists and error objects in. Pure."""
 
+import math
+import struct
+from base64 import b64decode
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 import msgspec
@@ -19,8 +23,11 @@ from providers.chat import (
     ToolMode,
     Usage,
 )
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     InterruptedStreamError,
+    InvalidRequestError,
+    MalformedReplyError,
     ProviderError,
     UpstreamServerError,
     from_status,
@@ -77,7 +84,7 @@ class ReplyReader:
         """
         reply = _DECODER.decode(json)
         if reply.error:
-            raise self._error(reply.error)
+            raise _error(reply.error, self.request_id)
         opening = not self._model and bool(reply.model)
         if opening:
             self._model = reply.model or ""
@@ -131,9 +138,59 @@ class ReplyReader:
             arguments = _ENCODER.encode(arguments).decode()
         return ToolCallDelta(index=index, id=call.id or "", name=function.name or "", arguments=arguments or "")
 
-    def _error(self, error: "_Error | str") -> ProviderError:
-        status, code = status_of(error.code, error.type) if isinstance(error, _Error) else (500, "")
-        return from_status(status, request_id=self.request_id, code=code)
+
+def encode_embedding(request: EmbeddingRequest) -> bytes:
+    """Asks for numbers, which every server can write. Raises InvalidRequestError."""
+    body: JsonObject = {"model": request.model, "input": request.texts, "encoding_format": "float"}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    try:
+        return _ENCODER.encode(body)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("the request holds text that cannot be written as UTF-8") from None
+
+
+def decode_embeddings(json: bytes, request: EmbeddingRequest, *, request_id: str = "") -> Embeddings:
+    """The vectors, whether written as numbers or as base64. Raises the error that the reply carries, MalformedReplyError
+    when it does not hold exactly one vector a text, and msgspec's errors for what is not the protocol.
+    """
+    reply = _EMBEDDED.decode(json)
+    if reply.error:
+        raise _error(reply.error, request_id)
+    entries = [(entry.index, _numbers(entry.embedding)) for entry in reply.data or ()]
+    return Embeddings(
+        vectors=in_order(entries, request, request_id=request_id),
+        usage=reply.usage.as_usage() if reply.usage else None,
+        model=reply.model or "",
+        request_id=request_id,
+    )
+
+
+def decode_models(json: bytes) -> frozenset[str]:
+    """The names on a list of models. Raises msgspec's errors."""
+    return frozenset(model.id for model in _LISTING.decode(json).data)
+
+
+def in_order(
+    entries: Iterable[tuple[int, tuple[float, ...]]], request: EmbeddingRequest, *, request_id: str = ""
+) -> tuple[tuple[float, ...], ...]:
+    """The vectors by their index. A vector at the wrong place, or one too few, would belong to another text: it raises
+    MalformedReplyError, as do vectors of different lengths, or of another than was asked for, and numbers that are none.
+    """
+    numbered = sorted(entries, key=lambda entry: entry[0])
+    vectors = tuple(vector for _, vector in numbered)
+    if [index for index, _ in numbered] != list(range(len(request.texts))):
+        raise MalformedReplyError("the upstream did not send exactly one vector a text", request_id=request_id)
+    lengths = {len(vector) for vector in vectors}
+    if len(lengths) != 1 or 0 in lengths:
+        raise MalformedReplyError("the upstream sent vectors of different lengths", request_id=request_id)
+    if request.dimensions is not None and request.dimensions not in lengths:
+        raise MalformedReplyError(
+            "the upstream sent vectors of another length than `dimensions`", request_id=request_id
+        )
+    if not all(math.isfinite(number) for vector in vectors for number in vector):
+        raise MalformedReplyError("the upstream sent vectors that hold no numbers", request_id=request_id)
+    return vectors
 
 
 def error_code(body: bytes) -> str:
@@ -224,6 +281,21 @@ def _response_format(wanted: ResponseFormat) -> JsonObject:
     return {"type": wanted.kind, "json_schema": _without_none(schema)}
 
 
+def _error(error: "_Error | str", request_id: str) -> ProviderError:
+    status, code = status_of(error.code, error.type) if isinstance(error, _Error) else (500, "")
+    return from_status(status, request_id=request_id, code=code)
+
+
+def _numbers(embedding: tuple[float, ...] | str) -> tuple[float, ...]:
+    """Base64 holds floats of four bytes, the lowest first."""
+    if not isinstance(embedding, str):
+        return embedding
+    try:
+        return tuple(number for (number,) in struct.iter_unpack("<f", b64decode(embedding, validate=True)))
+    except (ValueError, struct.error):
+        raise MalformedReplyError("the upstream sent a vector that is neither numbers nor base64") from None
+
+
 def _without_none(fields: JsonObject) -> JsonObject:
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -297,7 +369,29 @@ class _Reply(Struct):
     error: _Error | str | None = field(default=None)
 
 
+class _Vector(Struct):
+    index: int
+    embedding: tuple[float, ...] | str
+
+
+class _Embedded(Struct):
+    data: list[_Vector] | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+    error: _Error | str | None = None
+
+
+class _Listed(Struct):
+    id: str
+
+
+class _Listing(Struct):
+    data: list[_Listed]
+
+
 _NOTHING_SAID: Final = _Said()
 _NO_FUNCTION: Final = _Function()
 _DECODER: Final = msgspec.json.Decoder(_Reply)
+_EMBEDDED: Final = msgspec.json.Decoder(_Embedded)
+_LISTING: Final = msgspec.json.Decoder(_Listing)
 _ENCODER: Final = msgspec.json.Encoder()

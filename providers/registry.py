@@ -8,11 +8,20 @@ from providers.errors import UnusableSettingsError
 from providers.gigachat import GigaChatSettings, open_gigachat, problems_of_gigachat
 from providers.ollama import OllamaSettings, open_ollama, problems_of_ollama
 from providers.openai_compatible import OpenAICompatibleSettings, open_openai_compatible, problems_of_openai_compatible
+from providers.presets import presets
 from providers.protocol import Provider
-from providers.router import routes_of
+from providers.router import Task, routes_of
 from providers.testing import TestingSettings, open_testing
+from providers.yandexgpt import YandexGPTSettings, base_url_of, open_yandexgpt, problems_of_yandexgpt
 
-ProviderSettings = GigaChatSettings | OpenAICompatibleSettings | OllamaSettings | EmbeddedSettings | TestingSettings
+ProviderSettings = (
+    GigaChatSettings
+    | YandexGPTSettings
+    | OpenAICompatibleSettings
+    | OllamaSettings
+    | EmbeddedSettings
+    | TestingSettings
+)
 
 
 def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Provider]:
@@ -22,6 +31,8 @@ def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Pro
             return open_openai_compatible(settings)
         case GigaChatSettings():
             return open_gigachat(settings)
+        case YandexGPTSettings():
+            return open_yandexgpt(settings)
         case OllamaSettings():
             return open_ollama(settings)
         case EmbeddedSettings():
@@ -46,12 +57,42 @@ def check_provider(settings: ProviderSettings) -> list[str]:
             problems += problems_of_openai_compatible(settings)
         case GigaChatSettings():
             problems += problems_of_gigachat(settings)
+        case YandexGPTSettings():
+            problems += problems_of_yandexgpt(settings)
         case OllamaSettings():
             problems += problems_of_ollama(settings)
         case EmbeddedSettings():
             problems += problems_of_embedded(settings)
+            problems += [
+                f"поставщик `{settings.name}`: встроенная модель `{model.name}` не делает векторов; уберите `task`"
+                for model in settings.models
+                if model.task is Task.EMBEDDING
+            ]
         case TestingSettings():
             pass
         case _ as never:
             assert_never(never)
     return problems
+
+
+def vendor_of(settings: ProviderSettings) -> str:
+    """Who sells the tokens of this provider, as tariffs name it: the preset, else the kind. Its name is only ours."""
+    preset = settings.preset if isinstance(settings, OpenAICompatibleSettings) else ""
+    kind = type(settings).__struct_config__.tag
+    return preset or str(kind)
+
+
+def address_of(settings: ProviderSettings) -> str | None:
+    """The URL where requests go; None for a provider without a network."""
+    match settings:
+        case OpenAICompatibleSettings():
+            preset = presets().get(settings.preset)
+            return settings.base_url or (preset.base_url if preset else "")
+        case YandexGPTSettings():
+            return base_url_of(settings)
+        case GigaChatSettings() | OllamaSettings():
+            return settings.base_url
+        case EmbeddedSettings() | TestingSettings():
+            return None
+        case _ as never:
+            assert_never(never)

@@ -93,16 +93,26 @@ def routes_of(settings: Iterable[HasModels]) -> tuple[Route, ...]:
     return routes
 
 
-def matching(routes: Sequence[Route], name: str) -> tuple[Route, ...]:
+def matching(routes: Sequence[Route], name: str, task: Task = Task.CHAT) -> tuple[Route, ...]:
     """The routes a request for `name` may take, in order: "auto", "provider/model", or "provider" for all its models.
 
-    A model's own name may contain "/". Raises UnknownModelError when there is none.
+    A model's own name may contain "/". Raises UnknownModelError when there is none for this task.
     """
     if name == AUTO:
         found = tuple(route for route in routes if route.auto)
     else:
         found = tuple(route for route in routes if name in (route.id, route.provider))
-    if not found:
-        # The name is the caller's text: it is not repeated, for it may be anything.
-        raise UnknownModelError("no route has the requested name, ask for `auto` or one of the listed models")
-    return found
+    return of_task(found, task)
+
+
+def of_task(routes: Sequence[Route], task: Task) -> tuple[Route, ...]:
+    """Those of the routes that do this task. Raises UnknownModelError when none does."""
+    fit = tuple(route for route in routes if route.task is task)
+    if not fit:
+        # The name that was asked for is the caller's text: it is not repeated, for it may be anything.
+        raise UnknownModelError(
+            f"the models of the requested name do not serve {task.value} requests, ask for one that does"
+            if routes
+            else "no route has the requested name, ask for `auto` or one of the listed models"
+        )
+    return fit

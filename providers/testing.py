@@ -1,7 +1,10 @@
 """A provider without an upstream: every answer, delay and failure a real one may give, chosen by the model's name."""
 
 import asyncio
+import hashlib
+import math
 import re
+import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -11,14 +14,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from providers.chat import ChatRequest, Chunk, FinishReason, Message, Role, ToolCallDelta, Usage
+from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     InterruptedStreamError,
+    InvalidRequestError,
     MalformedReplyError,
     ProviderError,
     UpstreamTimeoutError,
     from_status,
 )
-from providers.protocol import Readiness
+from providers.protocol import Check, Readiness
 from providers.router import ModelSettings, ProviderName
 
 Seconds = Annotated[float, Meta(ge=0)]
@@ -59,6 +64,33 @@ class TestingProvider:
                 raise step
             yield step if sent else msgspec.structs.replace(step, model=request.model, request_id=_REQUEST_ID)
 
+    @property
+    def largest_batch(self) -> int:
+        return 256
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """A vector of length 1 a text, always the same for the same text; a mode that fails in chat fails here too."""
+        mode = _mode_of(request.model)
+        await asyncio.sleep(self._settings.slow_delay if mode == "slow" else self._settings.delay)
+        script = MODES.get(mode, _normal)(ChatRequest(model=request.model, messages=(Message(Role.USER),)))
+        for step in script:
+            if isinstance(step, ProviderError):
+                raise step
+        length = _LENGTH if request.dimensions is None else request.dimensions
+        if not 0 < length <= _LONGEST:
+            raise InvalidRequestError(f"`dimensions` must be between 1 and {_LONGEST} here")
+        words = sum(len(text.split()) for text in request.texts)
+        return Embeddings(
+            vectors=tuple(_vector(text, length) for text in request.texts),
+            usage=Usage(prompt_tokens=words, completion_tokens=0, total_tokens=words),
+            model=request.model,
+            request_id=_REQUEST_ID,
+        )
+
+    async def examine(self) -> tuple[Check, ...]:
+        seen = "отвечает сам шлюз по имени модели: никуда ничего не отправляется"
+        return (Check("встроенная заглушка", passed=True, description=seen),)
+
     def readiness(self) -> Readiness:
         """Not ready when any of its models is `unhealthy`; chat works all the same."""
         if any(_mode_of(model.upstream or model.name) == "unhealthy" for model in self._settings.models):
@@ -68,10 +100,20 @@ class TestingProvider:
 
 Script = list[Chunk | ProviderError]
 _REQUEST_ID: Final = "testing-0001"
+_LENGTH: Final = 64  # of a vector, when none is asked for
+_LONGEST: Final = 4096
 
 
 def _mode_of(model: str) -> str:
     return model.lower().removeprefix("mock-")
+
+
+def _vector(text: str, length: int) -> tuple[float, ...]:
+    """Odd numbers out of a hash, so that none is nought, scaled to length 1."""
+    noise = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * length)
+    numbers = [2 * number + 1 for (number,) in struct.iter_unpack("<h", noise)]
+    scale = math.hypot(*numbers)
+    return tuple(number / scale for number in numbers)
 
 
 def _said(text: str, request: ChatRequest) -> Script:

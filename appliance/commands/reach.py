@@ -7,7 +7,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from appliance.settings import Settings
-from providers import GigaChatSettings, OllamaSettings, OpenAICompatibleSettings
+from providers import ProviderSettings, address_of
 
 _SECONDS = 10
 
@@ -18,20 +18,18 @@ def unreachable(settings: Settings) -> list[str]:
 
 
 async def _all(settings: Settings) -> list[str]:
-    asked = [
-        each
-        for each in settings.providers
-        if isinstance(each, OpenAICompatibleSettings | OllamaSettings | GigaChatSettings)
+    asked = [(each, address) for each in settings.providers if (address := address_of(each))]
+    return [
+        problem for problem in await asyncio.gather(*(_problem(each, address) for each, address in asked)) if problem
     ]
-    return [problem for problem in await asyncio.gather(*(_problem(each) for each in asked)) if problem]
 
 
-async def _problem(provider: OpenAICompatibleSettings | OllamaSettings | GigaChatSettings) -> str:
-    url = urlsplit(provider.base_url)
+async def _problem(provider: ProviderSettings, address: str) -> str:
+    url = urlsplit(address)
     secure = url.scheme == "https"
     place = f"поставщик `{provider.name}`: {url.hostname}:{url.port or (443 if secure else 80)}"
     try:
-        context = ssl.create_default_context(cafile=provider.ca_file or None) if secure else None
+        context = ssl.create_default_context(cafile=getattr(provider, "ca_file", "") or None) if secure else None
         async with asyncio.timeout(_SECONDS):
             _, writer = await asyncio.open_connection(url.hostname, url.port or (443 if secure else 80), ssl=context)
             writer.close()

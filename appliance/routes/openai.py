@@ -12,17 +12,17 @@ from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from appliance.errors import BadRequestError, UninspectableError
+from appliance.errors import UninspectableError
 from appliance.events import RefusalReason
-from appliance.gateway import Answer, Call
+from appliance.gateway import Answer
+from appliance.inspector import Call
 from appliance.routes.answers import EventStream
+from appliance.routes.headers import about, named
 from appliance.service import Service
 from appliance.status import REQUEST_ID, event_of
 from appliance.wire import openai_answer as wire
 from appliance.wire.openai_request import ChatCompletionRequest, decode_chat, to_chat_request
-from providers import collect
-
-_LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
+from providers import ChatRequest, Cost, collect
 
 
 @post("/v1/chat/completions", status_code=200)
@@ -48,9 +48,9 @@ async def chat_completions(request: Request[None, None, State], service: NamedDe
         )
         if not asked.stream:
             response = await collect(answer.chunks)
-            whole = wire.encode(wire.completion(response, stamp))
-            return ASGIResponse(body=whole, media_type=MediaType.JSON, headers=_headers(answer))
-        headers = {**_headers(answer), "X-Request-Id": request_id}
+            whole = wire.encode(wire.completion(response, stamp, _rubles(answer.cost)))
+            return ASGIResponse(body=whole, media_type=MediaType.JSON, headers=_about(answer))
+        headers = {**_about(answer), "X-Request-Id": request_id}
         resources = stack.pop_all()
         return EventStream(_events(answer, stamp, resources), headers, event_of, resources)
     raise AssertionError("the stack above never swallows an error")
@@ -58,21 +58,21 @@ async def chat_completions(request: Request[None, None, State], service: NamedDe
 
 @get("/v1/models")
 async def models(request: Request[None, None, State], service: NamedDependency[Service]) -> Response[bytes]:
-    """The names a request may ask for: `auto`, each provider, each `provider/model`."""
+    """The names a request may ask for: `auto`, each alias, each provider, each `provider/model`."""
     await service.authenticate(request.headers.get("authorization"))
-    routes = service.gateway.routes
-    names = ["auto", *dict.fromkeys(route.provider for route in routes), *(route.id for route in routes)]
-    listed = [wire.Model(id=name, created=0, owned_by=name.partition("/")[0]) for name in names]
+    listed = [
+        wire.Model(id=name, created=0, owned_by=name.partition("/")[0]) for name in service.gateway.directory.names()
+    ]
     return Response(wire.encode(wire.ModelList(listed)), media_type=MediaType.JSON)
 
 
-def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes, request_id: str) -> Call:
+def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes, request_id: str) -> Call[ChatRequest]:
     metadata = dict(asked.metadata or {})
     return Call(
         request_id=request_id,
         model=asked.model,
-        purpose=_named(headers, "X-Purpose", metadata, "purpose"),
-        subject=_named(headers, "X-Subject", metadata, "subject"),
+        purpose=named(headers, "X-Purpose", metadata, "purpose"),
+        subject=named(headers, "X-Subject", metadata, "subject"),
         user=asked.user or asked.safety_identifier,
         request=to_chat_request(asked, metadata),
         raw=body,
@@ -80,32 +80,13 @@ def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes,
     )
 
 
-def _named(headers: Mapping[str, str], header: str, metadata: dict[str, str], key: str) -> str | None:
-    """A value from a header or from the metadata, where it is taken out: it is said to us, not to the model."""
-    values = {value for value in (_unicode(headers.get(header.lower())), metadata.pop(key, None)) if value}
-    if len(values) > 1:
-        raise BadRequestError(f"`{header}` and `metadata.{key}` differ: send one of them", f"metadata.{key}")
-    value = next(iter(values), None)
-    if value is not None and len(value) > _LONGEST_NAME:
-        raise BadRequestError(f"`{header}` is longer than {_LONGEST_NAME} characters", f"metadata.{key}")
-    return value
+def _about(answer: Answer) -> dict[str, str]:
+    return about(answer.route, answer.reason, answer.verdict, answer.record)
 
 
-def _unicode(value: str | None) -> str | None:
-    """A header's text: clients write UTF-8 where HTTP reads ISO 8859-1, and a person must not have two pseudonyms for that."""
-    try:
-        return None if value is None else value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
-
-
-def _headers(answer: Answer) -> dict[str, str]:
-    return {
-        "X-Audit-Record": str(answer.record),
-        "X-Residency": answer.route.residency,
-        "X-Verdict": answer.verdict,
-        "X-Route": answer.route.id,
-    }
+def _rubles(cost: Cost | None) -> float | None:
+    """A cost as clients get it; None when it is not known."""
+    return None if cost is None else cost.microrubles / 1_000_000
 
 
 async def _events(answer: Answer, stamp: wire.Stamp, resources: AsyncExitStack) -> AsyncGenerator[bytes, None]:
@@ -118,6 +99,6 @@ async def _events(answer: Answer, stamp: wire.Stamp, resources: AsyncExitStack) 
             if shown is not None:
                 yield wire.event(shown)
     if stamp.include_usage and usage is not None:
-        yield wire.event(wire.usage_chunk(usage, stamp))
+        yield wire.event(wire.usage_chunk(usage, stamp, _rubles(answer.cost)))
     await resources.aclose()  # before the client sees the end and asks again
     yield wire.DONE

@@ -32,6 +32,7 @@ class WireUsage(msgspec.Struct, frozen=True):
     total_tokens: int
     prompt_tokens_details: UsageDetails
     completion_tokens_details: CompletionDetails
+    cost_rub: float | None  # ours, beside OpenAI's: null when there is no tariff
 
 
 class AnswerToolCall(msgspec.Struct, frozen=True):
@@ -109,7 +110,7 @@ class Stamp(msgspec.Struct, frozen=True):
     include_usage: bool = False
 
 
-def completion(response: ChatResponse, stamp: Stamp) -> ChatCompletion:
+def completion(response: ChatResponse, stamp: Stamp, cost_rub: float | None = None) -> ChatCompletion:
     """The whole answer."""
     message = AnswerMessage(
         content=response.content,
@@ -123,7 +124,7 @@ def completion(response: ChatResponse, stamp: Stamp) -> ChatCompletion:
         created=stamp.created,
         model=stamp.model,
         choices=[Choice(message, response.finish_reason)],
-        usage=UNSET if response.usage is None else _usage(response.usage),
+        usage=UNSET if response.usage is None else _usage(response.usage, cost_rub),
     )
 
 
@@ -154,9 +155,9 @@ def chunk(part: Chunk, stamp: Stamp) -> ChatCompletionChunk | None:
     return _chunk(stamp, delta, part.finish_reason)
 
 
-def usage_chunk(usage: Usage, stamp: Stamp) -> ChatCompletionChunk:
+def usage_chunk(usage: Usage, stamp: Stamp, cost_rub: float | None = None) -> ChatCompletionChunk:
     """The last chunk when `stream_options.include_usage` asks for it: no choices, only the count."""
-    return ChatCompletionChunk(stamp.id, stamp.created, stamp.model, [], _usage(usage))
+    return ChatCompletionChunk(stamp.id, stamp.created, stamp.model, [], _usage(usage, cost_rub))
 
 
 def _chunk(stamp: Stamp, delta: Delta, finish_reason: str | None = None) -> ChatCompletionChunk:
@@ -164,13 +165,14 @@ def _chunk(stamp: Stamp, delta: Delta, finish_reason: str | None = None) -> Chat
     return ChatCompletionChunk(stamp.id, stamp.created, stamp.model, [ChunkChoice(delta, finish_reason)], usage)
 
 
-def _usage(usage: Usage) -> WireUsage:
+def _usage(usage: Usage, cost_rub: float | None) -> WireUsage:
     return WireUsage(
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.total_tokens,
         UsageDetails(usage.cached_tokens),
         CompletionDetails(usage.reasoning_tokens),
+        cost_rub,
     )
 
 

@@ -8,14 +8,14 @@ An unknown field is refused: what we do not know we cannot inspect. Fields that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from appliance.errors import BadRequestError, UninspectableError
+from appliance.errors import UninspectableError
+from appliance.wire.decoding import Strict, decode
 from providers import (
     ChatRequest,
     JsonObject,
@@ -29,15 +29,11 @@ from providers import (
 )
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request object: a field that is not listed is an error."""
-
-
-class TextPart(_Strict, frozen=True, tag="text"):
+class TextPart(Strict, frozen=True, tag="text"):
     text: str
 
 
-class RefusalPart(_Strict, frozen=True, tag="refusal"):
+class RefusalPart(Strict, frozen=True, tag="refusal"):
     refusal: str
 
 
@@ -60,19 +56,19 @@ class VideoPart(msgspec.Struct, frozen=True, tag="video_url"):
 ContentPart = TextPart | RefusalPart | ImagePart | AudioPart | FilePart | VideoPart
 
 
-class FunctionCall(_Strict, frozen=True):
+class FunctionCall(Strict, frozen=True):
     name: str
     arguments: str = ""
 
 
-class WireToolCall(_Strict, frozen=True):
+class WireToolCall(Strict, frozen=True):
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
     index: int | None = None  # some clients send back what a stream gave them
 
 
-class WireMessage(_Strict, frozen=True):
+class WireMessage(Strict, frozen=True):
     role: Role
     content: str | list[ContentPart] | None = None
     name: str | None = None
@@ -87,47 +83,47 @@ class WireMessage(_Strict, frozen=True):
     function_call: None = None
 
 
-class FunctionDefinition(_Strict, frozen=True):
+class FunctionDefinition(Strict, frozen=True):
     name: str
     description: str | None = None
     parameters: JsonObject | None = None
     strict: bool | None = None
 
 
-class WireTool(_Strict, frozen=True):
+class WireTool(Strict, frozen=True):
     function: FunctionDefinition
     type: Literal["function"] = "function"
 
 
-class FunctionName(_Strict, frozen=True):
+class FunctionName(Strict, frozen=True):
     name: str
 
 
-class NamedToolChoice(_Strict, frozen=True):
+class NamedToolChoice(Strict, frozen=True):
     function: FunctionName
     type: Literal["function"] = "function"
 
 
-class TextFormat(_Strict, frozen=True, tag="text"):
+class TextFormat(Strict, frozen=True, tag="text"):
     """The default: words."""
 
 
-class JsonObjectFormat(_Strict, frozen=True, tag="json_object"):
+class JsonObjectFormat(Strict, frozen=True, tag="json_object"):
     """Any JSON object."""
 
 
-class JsonSchema(_Strict, frozen=True):
+class JsonSchema(Strict, frozen=True):
     name: str
     description: str | None = None
     schema: JsonObject | None = None
     strict: bool | None = None
 
 
-class JsonSchemaFormat(_Strict, frozen=True, tag="json_schema"):
+class JsonSchemaFormat(Strict, frozen=True, tag="json_schema"):
     json_schema: JsonSchema
 
 
-class StreamOptions(_Strict, frozen=True):
+class StreamOptions(Strict, frozen=True):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
@@ -135,7 +131,7 @@ class StreamOptions(_Strict, frozen=True):
 _Count = Annotated[int, Meta(ge=1)]
 
 
-class ChatCompletionRequest(_Strict, frozen=True):
+class ChatCompletionRequest(Strict, frozen=True):
     """The body of `POST /v1/chat/completions`."""
 
     model: str
@@ -199,28 +195,7 @@ _ADVICE = {
 
 def decode_chat(body: bytes) -> ChatCompletionRequest:
     """The request in a body. Raises BadRequestError that names the place and what is expected there."""
-    try:
-        return _REQUEST.decode(body)
-    except msgspec.ValidationError as error:
-        raise _explained(str(error)) from None
-    except RecursionError:
-        raise UninspectableError("the body is nested too deep to be inspected: flatten it") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        where = "its text is not valid Unicode" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise BadRequestError(f"the body is not JSON: {where}") from None
-
-
-def _explained(message: str) -> BadRequestError:
-    what, _, where = message.partition(" - at `$")
-    param = where.rstrip("`").removeprefix(".") or None
-    if param in _ADVICE:
-        return BadRequestError(_ADVICE[param], param)
-    unknown = re.search(r"unknown field `(.{1,64})`", what)
-    if unknown:
-        place = f"{param}.{unknown[1]}" if param else unknown[1]
-        return BadRequestError(f"unknown field `{place}`: what is not known cannot be inspected, leave it out", place)
-    # The words that msgspec quotes are the caller's own: they are not repeated.
-    return BadRequestError(re.sub(r"value '.*'", "value", what), param)
+    return decode(_REQUEST, body, _ADVICE)
 
 
 def to_chat_request(wire: ChatCompletionRequest, metadata: dict[str, str]) -> ChatRequest:

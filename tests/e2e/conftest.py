@@ -30,6 +30,7 @@ def upstream(module_upstream: Upstream) -> Upstream:
     module_upstream.replies = [Reply()]
     module_upstream.on_call = None
     module_upstream.hung_up.clear()
+    module_upstream.embedding_status = 200
     return module_upstream
 
 

@@ -29,6 +29,8 @@ state = "state"
 [server]
 port = 0
 {server}
+[router]
+{router}
 [[keys]]
 id = "tests"
 app = "tests-app"
@@ -62,14 +64,26 @@ models = [{{ name = "mock-normal", residency = "local" }}]
 """
 
 
+ROUTER = "retries = 0\nhealth = { open_seconds = 0.001, max_open_seconds = 0.001, window_seconds = 0.001 }\n"
+"""One round, and a breaker that is over before the next request: tests share a service and make its upstream fail."""
+
+
 class Installed:
     """A folder with settings and keys, as an administrator leaves it."""
 
     def __init__(
-        self, folder: Path, upstream: str = "http://127.0.0.1:9/v1", *, top: str = "", server: str = "", extra: str = ""
+        self,
+        folder: Path,
+        upstream: str = "http://127.0.0.1:9/v1",
+        *,
+        top: str = "",
+        server: str = "",
+        router: str = ROUTER,
+        extra: str = "",
     ) -> None:
         self.path = folder / "settings.toml"
-        self.path.write_text(SETTINGS.format(upstream=upstream, top=top, server=server, extra=extra), encoding="utf-8")
+        written = SETTINGS.format(upstream=upstream, top=top, server=server, router=router, extra=extra)
+        self.path.write_text(written, encoding="utf-8")
         self.settings: Settings = load_settings(self.path)
         create_keys(self.settings)
         self.key = (folder / "state/keys/tests").read_text().strip()
@@ -117,7 +131,7 @@ class Running:
 @contextmanager
 def running(installed: Installed) -> Iterator[Running]:
     """The service in a thread, so that its code is this process's; stopped in good order."""
-    assert problems(installed.settings) == []
+    assert (found := problems(installed.settings)) == [], found
     app = create_app(installed.settings)
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=10)

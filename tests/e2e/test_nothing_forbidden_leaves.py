@@ -17,19 +17,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.accounting import Accounting
 from appliance.auth import Principal, Pseudonyms
+from appliance.dispatch import Dispatcher, RouterSettings
 from appliance.errors import GatewayError
 from appliance.events import Intent, decode
-from appliance.gateway import Call, Gateway
+from appliance.gateway import Gateway
+from appliance.inspector import Call, Inspector
+from appliance.recorder import Recorder
 from audit import AuditLog, AuditReader, LogSettings, create_kek, create_signing_key
 from policies import Category, Detector, Entity, Policy, Residency, load_policy, shipped_policy_path
 from providers import (
+    AliasSettings,
     AuthenticationFailedError,
     ChatRequest,
     Chunk,
     ConnectionLostError,
     CredentialExpiredError,
+    Directory,
+    EmbeddingRequest,
+    Embeddings,
     FinishReason,
+    HealthBoard,
+    HealthSettings,
     InterruptedStreamError,
     InvalidRequestError,
     Message,
@@ -38,10 +48,13 @@ from providers import (
     Readiness,
     Role,
     Route,
+    Strategy,
+    Task,
     Tool,
     ToolCall,
     UpstreamTimeoutError,
     collect,
+    load_tariffs,
 )
 
 # Texts with what stands in them. The values are made up.
@@ -67,26 +80,44 @@ class Behaviour(NamedTuple):
     failure: type[ProviderError] | None
     after_first: bool
     ready: bool
+    slow: bool
 
 
-class Recorder:
+class Witness:
     """A provider that keeps what it was given and looks into the log at that moment."""
 
     def __init__(self, name: str, behaviour: Behaviour, database: Path, kek: Path) -> None:
         self.name = name
         self.behaviour = behaviour
-        self.calls: list[tuple[ChatRequest, Intent]] = []
+        self.calls: list[tuple[ChatRequest | EmbeddingRequest, Intent]] = []
+        self.largest_batch = 2
         self._files = database, kek
 
     def readiness(self) -> Readiness:
         return Readiness(self.behaviour.ready, "asleep")
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def called(self, request: ChatRequest | EmbeddingRequest) -> None:
+        """Find the one open Intent of this route that no call has been matched with yet."""
         with AuditReader.open(*self._files) as reader:
-            record = reader.entry(reader.size - 1)
-        intent = decode(record.kind, record.schema, record.body)
-        assert isinstance(intent, Intent), "called without an Intent"
-        self.calls.append((request, intent))
+            for record in reader.entries(0, reader.size, reverse=True):
+                intent = decode(record.kind, record.schema, record.body)
+                mine = isinstance(intent, Intent) and intent.route.startswith(f"{self.name}/")
+                if mine and intent.attempt not in {seen.attempt for _, seen in self.calls}:
+                    assert intent.request_id == f"r{CURRENT[0]}", "called without an Intent"
+                    self.calls.append((request, intent))
+                    return
+        raise AssertionError("called without an Intent")
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        self.called(request)
+        if self.behaviour.failure is not None:
+            raise self.behaviour.failure("made to fail")
+        return Embeddings(tuple((1.0,) for _ in request.texts))
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        self.called(request)
+        if self.behaviour.slow:
+            await asyncio.sleep(0.003)
         if self.behaviour.failure is not None and not self.behaviour.after_first:
             raise self.behaviour.failure("made to fail")
         yield Chunk(content="Сделаю: ")
@@ -180,7 +211,21 @@ behaviours = st.builds(
     failure=st.sampled_from(FAILURES),
     after_first=st.booleans(),
     ready=st.sampled_from([True, True, True, False]),
+    slow=st.booleans(),
 )
+routers = st.builds(
+    RouterSettings,
+    strategy=st.sampled_from(Strategy),
+    attempts=st.integers(1, 6),
+    retries=st.integers(0, 2),
+    hedge_seconds=st.sampled_from([0.0, 0.001]),
+    health=st.builds(HealthSettings, failures_to_open=st.integers(1, 3)),
+)
+CURRENT = [0]  # the number of the example: request ids tell one example's Intents from another's
+
+
+async def no_pause(_: float) -> None:
+    """A pause between rounds, without the waiting."""
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -188,32 +233,61 @@ behaviours = st.builds(
     table=tables(),
     pieces=st.lists(st.sampled_from(sorted(PIECES)), min_size=1, max_size=6, unique=True),
     routes=st.lists(behaviours, min_size=1, max_size=4),
+    router=routers,
+    vectors=st.booleans(),
+    stream=st.booleans(),
     data=st.data(),
 )
-def test_no_forbidden_residency_is_called_and_no_hidden_value_leaves(loop, opened, table, pieces, routes, data) -> None:
+def test_no_forbidden_residency_is_called_and_no_hidden_value_leaves(
+    loop, opened, *, table, pieces, routes, router, vectors, stream, data
+) -> None:
     log, detector, log_settings, folder = opened
+    CURRENT[0] += 1
     providers = {
-        f"p{number}": Recorder(f"p{number}", behaviour, log_settings.path, log_settings.kek_file)
+        f"p{number}": Witness(f"p{number}", behaviour, log_settings.path, log_settings.kek_file)
         for number, behaviour in enumerate(routes)
     }
-    gateway = Gateway(
-        policy=policy_of(table, folder / "policy.toml"),
-        detector=detector,
-        log=log,
-        routes=tuple(
-            Route(provider=name, model="m", upstream="m", residency=each.behaviour.residency)
-            for name, each in providers.items()
-        ),
-        providers=providers,
-        pseudonyms=Pseudonyms(b"k" * 32),
+    policy = policy_of(table, folder / "policy.toml")
+    known = tuple(
+        Route(
+            provider=name,
+            model="m",
+            upstream="m",
+            residency=each.behaviour.residency,
+            task=Task.EMBEDDING if vectors else Task.CHAT,
+        )
+        for name, each in providers.items()
     )
-    asked = data.draw(st.sampled_from(["auto", *providers, *(f"{name}/m" for name in providers)]))
+    chain = data.draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
+    gateway = Gateway(
+        inspector=Inspector(policy, detector, Pseudonyms(b"k" * 32)),
+        recorder=Recorder(log, policy, detector.version),
+        dispatcher=Dispatcher(router, HealthBoard([route.id for route in known], router.health), pause=no_pause),
+        accounting=Accounting(load_tariffs(None), dict.fromkeys(providers, "testing")),
+        directory=Directory(known, (AliasSettings("chain", tuple(route.id for route in chain)),)),
+        providers=providers,
+    )
+    names = [
+        "auto",
+        "auto:cheap",
+        "auto:fast",
+        "auto:round-robin",
+        "chain",
+        *providers,
+        *(f"{name}/m" for name in providers),
+    ]
+    asked = data.draw(st.sampled_from(names))
+    pinned = data.draw(st.sampled_from([None, None, None, "chain"]))
+    principal = Principal("k", "a", frozenset({"general"}), "general", pinned)
     original = request_of(pieces)
-    call = Call(request_id="r1", model=asked, request=original, raw=b"raw")
 
     async def ask() -> str | None:
         try:
-            answer = await gateway.chat(Principal("k", "a", frozenset({"general"}), "general"), call)
+            if vectors:
+                request = EmbeddingRequest("", tuple(pieces))
+                await gateway.embed(principal, Call(f"r{CURRENT[0]}", asked, request, b"raw"))
+                return None
+            answer = await gateway.chat(principal, Call(f"r{CURRENT[0]}", asked, original, b"raw", stream=stream))
             async with aclosing(answer.chunks):
                 return (await collect(answer.chunks)).content
         except (GatewayError, ProviderError):
@@ -225,6 +299,8 @@ def test_no_forbidden_residency_is_called_and_no_hidden_value_leaves(loop, opene
 
     present = {entity: value for piece in pieces for entity, value in PIECES[piece].items()}
     calls = [(name, request, intent) for name, provider in providers.items() for request, intent in provider.calls]
+    if pinned:
+        assert {name for name, _, _ in calls} <= {route.provider for route in chain}
     for name, request, intent in calls:
         verdicts = {entity: table[CATEGORIES[entity], providers[name].behaviour.residency] for entity in present}
         assert "refuse" not in verdicts.values()

@@ -52,6 +52,7 @@ class Upstream:
         self.replies: list[Reply] = [Reply()]
         self.on_call: Callable[[Received], None] | None = None
         self.hung_up = threading.Event()
+        self.embedding_status = 200
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +64,9 @@ class Upstream:
                 outer.received.append(received)
                 if outer.on_call is not None:
                     outer.on_call(received)
+                if self.path.endswith("/embeddings"):
+                    self.answer(outer.vectors(received), received)
+                    return
                 reply = outer.replies.pop(0) if len(outer.replies) > 1 else outer.replies[0]
                 self.close_connection = True
                 if reply.hang_up:
@@ -111,6 +115,17 @@ class Upstream:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def vectors(self, received: Received) -> Reply:
+        """A vector a text: its length and its number of words."""
+        vectors = [
+            {"object": "embedding", "index": index, "embedding": [float(len(text)), float(len(text.split()))]}
+            for index, text in enumerate(received.body["input"])
+        ]
+        usage = {"prompt_tokens": len(vectors), "total_tokens": len(vectors)}
+        document = {"object": "list", "data": vectors, "model": received.body["model"], "usage": usage}
+        headers = {"Content-Type": "application/json"}
+        return Reply(status=self.embedding_status, raw=json.dumps(document).encode(), headers=headers)
 
     @staticmethod
     def deltas(reply: Reply, received: Received) -> Iterator[dict]:

@@ -15,7 +15,14 @@ from click.testing import CliRunner
 from appliance.__main__ import main
 from appliance.first_run import create_keys
 from appliance.settings import Settings, load_settings, problems
-from providers import EmbeddedSettings, GigaChatSettings, OllamaSettings, OpenAICompatibleSettings, TestingSettings
+from providers import (
+    EmbeddedSettings,
+    GigaChatSettings,
+    OllamaSettings,
+    OpenAICompatibleSettings,
+    TestingSettings,
+    YandexGPTSettings,
+)
 from tests.e2e.running import Installed, running
 from tests.e2e.upstream import Upstream
 
@@ -65,7 +72,7 @@ def fields_of(kind: type, text: str) -> list[str]:
     missing = []
     for field in msgspec.structs.fields(kind):
         if not re.search(
-            rf"(^|[\s{{,#\[]){field.name}\s*=|\[\[?{field.name}\]\]?|\.{field.name}\]\]", text, re.MULTILINE
+            rf"(^|[\s{{,#\[]){field.name}\s*=|\[\[?{field.name}\]\]?|\.{field.name}\]", text, re.MULTILINE
         ):
             missing.append(f"{kind.__name__}.{field.name}")
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
@@ -81,6 +88,7 @@ def test_every_setting_is_in_the_example() -> None:
         for kind in (
             Settings,
             GigaChatSettings,
+            YandexGPTSettings,
             OpenAICompatibleSettings,
             OllamaSettings,
             EmbeddedSettings,

@@ -713,9 +713,7 @@ async def test_no_more_requests_run_at_once_than_there_are_places(ask, settings_
 
 
 async def test_who_waits_too_long_for_a_place_is_told_when_to_come_back(connect, ask):
-    provider, server = await connect(
-        hangs(event(chunk({"content": "а"}))), max_concurrent=1, timeouts=Timeouts(first_byte=0.3)
-    )
+    provider, server = await connect(hangs(event(chunk({"content": "а"}))), max_concurrent=1, queue_seconds=0.3)
     async with aclosing(provider.chat(ask())) as stream:
         await anext(stream)
         error = await fails(provider, ask(SECRET))

@@ -185,6 +185,7 @@ async def test_the_vendors_client_sends_the_shapes_that_we_send(vendor, connect)
     assert sent["messages"][1]["tool_calls"][0].pop("id") == "c1"
     assert sent["messages"][1]["tool_calls"][0]["function"].pop("index") == 0
     assert sent["messages"][2].pop("tool_call_id") == "c1"
+    assert (sent.pop("truncate"), sent.pop("shift")) == (False, False)
     assert sent == {name: value for name, value in theirs.bodies[0].items() if name != "tools" or value}
 
 
@@ -199,6 +200,8 @@ async def test_what_is_sent_is_what_was_asked_for_and_nothing_else(connect, ask)
             "model": "m",
             "messages": [{"role": "user", "content": "привет"}],
             "stream": True,
+            "truncate": False,
+            "shift": False,
             "options": {"num_ctx": 8192},
         }
     ]
@@ -257,6 +260,8 @@ async def test_every_field_of_the_vocabulary_has_its_place_on_the_wire(connect):
             {"role": "assistant", "content": "нет"},
         ],
         "stream": True,
+        "truncate": False,
+        "shift": False,
         "options": {
             "num_ctx": 4096,
             "num_predict": 9,
@@ -363,6 +368,16 @@ async def test_text_that_is_no_unicode_cannot_be_sent_and_nothing_is(connect, as
     provider, server = await connect(streams(says("да")))
     assert type(await fails(provider, ask("\ud800"))) is InvalidRequestError
     assert (server.bodies, server.looks) == ([], [])
+
+
+async def test_a_prompt_longer_than_the_context_is_an_error_and_never_cut(vendor, connect, ask):
+    client, server = await vendor(streams(says("да")))
+    long = [{"role": "user", "content": f"{SECRET} " * 20}, {"role": "user", "content": "привет"}]
+    [part async for part in await client.chat("m", long, stream=True, options={"num_ctx": 8})]
+    assert server.bodies[0]["messages"] == long[1:]  # what happens to whoever does not say `truncate`
+    provider, server = await connect(streams(says("да")), num_ctx=8)
+    error = await fails(provider, ask(f"{SECRET} " * 20))
+    assert (type(error), error.code) == (InvalidRequestError, "context_length_exceeded")
 
 
 async def test_a_request_of_many_megabytes_is_sent_whole(connect, ask):
@@ -612,6 +627,8 @@ async def test_each_status_is_its_error_and_says_nothing_of_the_body(connect, as
         (400, '"m" does not support tools', InvalidRequestError, "unsupported_parameter"),
         (400, '"m" does not support thinking', InvalidRequestError, "unsupported_parameter"),
         (400, '"m" does not support chat', InvalidRequestError, "unsupported_parameter"),
+        (400, "the input length exceeds the context length", InvalidRequestError, "context_length_exceeded"),
+        (400, "input length exceeds maximum context length", InvalidRequestError, "context_length_exceeded"),
         (503, "server busy, please try again.  maximum pending requests exceeded", UpstreamServerError, "overloaded_error"),
     ],
 )  # fmt: skip
@@ -774,7 +791,7 @@ async def test_no_more_than_max_concurrent_run_at_once(connect, ask):
 
 
 async def test_who_waits_too_long_for_a_place_is_told_when_to_come_back(connect, ask):
-    provider, server = await connect(hangs(*BEGUN), timeouts=Timeouts(first_byte=0.3))
+    provider, server = await connect(hangs(*BEGUN), queue_seconds=0.3)
     async with aclosing(provider.chat(ask("первый"))) as stream:
         await anext(stream)
         error = await fails(provider, ask(SECRET))

@@ -90,7 +90,7 @@ def test_settings_forbid_what_they_do_not_know():
     for wrong in (
         {"kind": "testing", "name": "t", "models": [model], "verify": False},
         {"kind": "testing", "name": "t", "models": [model | {"residency": "eu"}]},
-        {"kind": "openai_compatible", "name": "t", "models": [model]},
+        {"kind": "openai_compatible", "name": "t", "models": [model], "base_url": None},
         {"kind": "unheard-of", "name": "t", "models": [model]},
     ):
         with pytest.raises(msgspec.ValidationError):

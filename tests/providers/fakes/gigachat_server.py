@@ -1,4 +1,4 @@
-"""A loopback GigaChat: its token service and its chat, version 1, as strict as the vendor's papers say it is."""
+"""A loopback GigaChat: its token service, chat, vectors and lists, version 1, as strict as the vendor's papers say it is."""
 
 import asyncio
 import base64
@@ -41,7 +41,14 @@ class GigaChatServer:
         self.tokens = tokens
         self.scope = scope
         self.base_url = self.auth_url = ""
+        self.embed: Scenario = embeds
+        self.models = {"GigaChat-2": "chat", "GigaChat-2-Pro": "chat", "Embeddings": "embedder"}
+        self.listing: Scenario | None = None
+        self.balance: list[dict] | None = [
+            {"usage": "GigaChat-2-Pro", "value": 99500}
+        ]  # None: the contract is postpaid
         self.bodies: list[dict] = []
+        self.looks: list[str] = []  # the paths of what carried no body
         self.headers: list = []
         self.token_forms: list[str] = []
         self.token_headers: list = []
@@ -84,20 +91,63 @@ class GigaChatServer:
         return self.issued[-1]
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        if stranger := self._stranger(request):
+            return stranger
+        body = await request.json()
+        self.bodies.append(body)
+        if fault := fault_of(body):
+            return problem(422, f"Invalid params: {fault}")
+        return await self._watched(self.chat, request, body)
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        if stranger := self._stranger(request):
+            return stranger
+        body = await request.json()
+        self.bodies.append(body)
+        if set(body) != {"model", "input"}:
+            return problem(422, "Invalid params: unknown fields")
+        if self.models.get(body["model"]) != "embedder":
+            return problem(404, "No such model")
+        return await self._watched(self.embed, request, body)
+
+    async def _count(self, request: web.Request) -> web.StreamResponse:
+        if stranger := self._stranger(request):
+            return stranger
+        body = await request.json()
+        self.bodies.append(body)
+        counts = [{"object": "tokens", "tokens": len(text.split()), "characters": len(text)} for text in body["input"]]
+        return web.json_response(counts)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        self.looks.append(request.path)
+        if stranger := self._stranger(request):
+            return stranger
+        if self.listing:
+            return await self.listing(request, {})
+        return web.json_response({"object": "list", "data": [listed(name, kind) for name, kind in self.models.items()]})
+
+    async def _balance(self, request: web.Request) -> web.StreamResponse:
+        self.looks.append(request.path)
+        if stranger := self._stranger(request):
+            return stranger
+        if self.balance is None:
+            return problem(403, "Permission denied")
+        return web.json_response({"balance": self.balance})
+
+    def _stranger(self, request: web.Request) -> web.Response | None:
         self.headers.append(request.headers.copy())
         if "User-Agent" not in request.headers:
             return web.json_response({"message": "Unauthorized"}, status=403)
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if self.tokens and (kind != "Bearer" or token not in self.valid):
             return problem(401, "Token has expired")
-        body = await request.json()
-        self.bodies.append(body)
-        if fault := fault_of(body):
-            return problem(422, f"Invalid params: {fault}")
+        return None
+
+    async def _watched(self, scenario: Scenario, request: web.Request, body: dict) -> web.StreamResponse:
         self.running_now += 1
         self.most_at_once = max(self.most_at_once, self.running_now)
         try:
-            return await self.chat(request, body)
+            return await scenario(request, body)
         except (ConnectionError, asyncio.CancelledError):
             self.hung_up.set()
             raise
@@ -109,6 +159,10 @@ class GigaChatServer:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/api/v2/oauth", self._oauth)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_post("/v1/tokens/count", self._count)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/balance", self._balance)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -119,6 +173,29 @@ class GigaChatServer:
             yield self
         finally:
             await runner.cleanup()
+
+
+def listed(name: str, kind: str) -> dict:
+    """One model of /models."""
+    return {"id": name, "object": "model", "owned_by": "salutedevices", "type": kind}
+
+
+def embedding_reply(texts: list[str], *, length: int = 4) -> dict:
+    """As GigaChat writes it: what each text cost stands beside its vector."""
+    entries = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": [(sum(text.encode()) + place) % 256 / 256 for place in range(length)],
+            "usage": {"prompt_tokens": 3 + index},
+        }
+        for index, text in enumerate(texts)
+    ]
+    return {"object": "list", "data": entries, "model": "Embeddings"}
+
+
+async def embeds(request: web.Request, body: dict) -> web.StreamResponse:
+    return web.json_response(embedding_reply(body["input"]), headers={"X-Request-ID": "req-1"})
 
 
 def fault_of(body: dict) -> str:

@@ -1,4 +1,4 @@
-"""A loopback server that speaks Ollama's API: models it lists and shows, and a scenario for each chat."""
+"""A loopback server that speaks Ollama's API: models it lists and shows, vectors, and a scenario for each chat."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def full_name(name: str) -> str:
 class OllamaServer:
     """Serves `models` (a name → what it has beyond the ordinary) and `scenario` at `base_url`.
 
-    It keeps what it was sent. `show` and `tags`, when set, give those two answers instead.
+    It keeps what it was sent. `show`, `tags` and `ps`, when set, give those answers instead.
     """
 
     def __init__(self, scenario: Scenario, *, models: dict[str, dict] | None = None):
@@ -35,8 +35,11 @@ class OllamaServer:
         self.models = {"m": {}} if models is None else models
         self.show: Scenario | None = None
         self.tags: Scenario | None = None
+        self.embed: Scenario = embeds
+        self.ps: Scenario | None = None
+        self.version = "0.33.0"
         self.base_url = ""
-        self.bodies: list[dict] = []  # of /api/chat: the prompts
+        self.bodies: list[dict] = []  # of /api/chat and /api/embed: the prompts
         self.looks: list[tuple[str, str, dict | None]] = []  # of everything else: method, path, body
         self.headers: list = []
         self.hung_up = asyncio.Event()
@@ -54,7 +57,7 @@ class OllamaServer:
         return web.Response(text="Ollama is running")
 
     async def _version(self, request: web.Request) -> web.Response:
-        return web.json_response({"version": "0.33.0"})
+        return web.json_response({"version": self.version})
 
     async def _tags(self, request: web.Request) -> web.StreamResponse:
         self.looks.append((request.method, request.path, await self._take(request)))
@@ -62,7 +65,10 @@ class OllamaServer:
             return await self._watched(self.tags, request, {})
         return web.json_response({"models": [listed(name, more) for name, more in self.models.items()]})
 
-    async def _ps(self, request: web.Request) -> web.Response:
+    async def _ps(self, request: web.Request) -> web.StreamResponse:
+        self.looks.append((request.method, request.path, await self._take(request)))
+        if self.ps:
+            return await self._watched(self.ps, request, {})
         running = {"expires_at": "2026-11-22T10:05:00.1Z", "size_vram": 5_000_000_000, "context_length": 8192}
         return web.json_response({"models": [listed(name, more) | running for name, more in self.models.items()]})
 
@@ -88,7 +94,18 @@ class OllamaServer:
         self.bodies.append(body)
         if self._known(body["model"]) is None:
             return not_found(body["model"])
+        while sum(len(each["content"].split()) for each in body["messages"]) > _context_of(body):
+            if not body.get("truncate", True):
+                return web.json_response({"error": TOO_LONG}, status=400)
+            del body["messages"][0]  # the trap: the beginning is dropped without a word
         return await self._watched(self.scenario, request, body)
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        body = await self._take(request)
+        self.bodies.append(body)
+        if self._known(body["model"]) is None:
+            return not_found(body["model"])
+        return await self._watched(self.embed, request, body)
 
     async def _watched(self, scenario: Scenario, request: web.Request, body: dict) -> web.StreamResponse:
         try:
@@ -106,6 +123,7 @@ class OllamaServer:
         app.router.add_get("/api/ps", self._ps)
         app.router.add_post("/api/show", self._show)
         app.router.add_post("/api/chat", self._chat)
+        app.router.add_post("/api/embed", self._embed)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -165,6 +183,28 @@ def says(*pieces: str, reason: str | None = "stop") -> list[dict]:
 def call(name: str, arguments: object, **more: object) -> dict:
     """A tool call as Ollama writes it: whole, its arguments an object."""
     return {"function": {"name": name, "arguments": arguments}, **more}
+
+
+TOO_LONG = "the input length exceeds the context length"
+
+
+def _context_of(body: dict) -> int:
+    """In words, which are the tokens here."""
+    return (body.get("options") or {}).get("num_ctx", 4096)
+
+
+def embedding_reply(texts: list[str], *, length: int = 4) -> dict:
+    """As Ollama writes it: the place is the only number that a vector has."""
+    vectors = [[(sum(text.encode()) + place) % 256 / 256 for place in range(length)] for text in texts]
+    durations = {"total_duration": 14_143_917, "load_duration": 1_019_500, "prompt_eval_count": 3 * len(texts)}
+    return {"model": "m", "embeddings": vectors, **durations}
+
+
+async def embeds(request: web.Request, body: dict) -> web.StreamResponse:
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    if not body.get("truncate", True) and any(len(text.split()) > _context_of(body) for text in texts):
+        return web.json_response({"error": TOO_LONG}, status=400)
+    return web.json_response(embedding_reply(texts, length=body.get("dimensions", 4)))
 
 
 def written(document: object) -> bytes:

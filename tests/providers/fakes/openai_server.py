@@ -1,7 +1,9 @@
-"""A loopback server that speaks OpenAI's chat completions: each scenario is one way an upstream may answer."""
+"""A loopback server that speaks OpenAI's chat completions, embeddings and models: each scenario is one way an upstream may answer."""
 
 import asyncio
+import base64
 import json
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,26 +13,52 @@ Scenario = Callable[[web.Request, dict], Awaitable[web.StreamResponse]]
 
 
 class OpenAIServer:
-    """Serves `scenario` at `base_url`; keeps what it was sent and whether a client hung up on it."""
+    """Serves `scenario` at `base_url`; keeps what it was sent and whether a client hung up on it.
+
+    `embed` and `listing`, when set, give those answers instead of the usual ones.
+    """
 
     def __init__(self, scenario: Scenario, *, key: str | None = None):
         self.scenario = scenario
         self.key = key
         self.base_url = ""
         self.bodies: list[dict] = []
+        self.models = ["m"]
+        self.embed: Scenario = embeds
+        self.listing: Scenario | None = None
+        self.looks = 0  # at the list of models
         self.headers: list = []
         self.hung_up = asyncio.Event()
         self.connections: set = set()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        self.connections.add(request.transport.get_extra_info("peername"))
-        self.headers.append(request.headers.copy())
+        return await self._answer(self.scenario, request)
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(self.embed, request)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        self.looks += 1
+        if refusal := self._refusal(request):
+            return refusal
+        if self.listing:
+            return await self.listing(request, {})
+        return web.json_response({"object": "list", "data": [listed(name) for name in self.models]})
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "no", "type": "authentication_error"}}, status=401)
+        return None
+
+    async def _answer(self, scenario: Scenario, request: web.Request) -> web.StreamResponse:
+        self.connections.add(request.transport.get_extra_info("peername"))
+        self.headers.append(request.headers.copy())
+        if refusal := self._refusal(request):
+            return refusal
         body = await request.json()
         self.bodies.append(body)
         try:
-            return await self.scenario(request, body)
+            return await scenario(request, body)
         except (ConnectionError, asyncio.CancelledError):
             self.hung_up.set()
             raise
@@ -39,6 +67,8 @@ class OpenAIServer:
     async def running(self, *, tls=None) -> AsyncIterator["OpenAIServer"]:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_get("/v1/models", self._models)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -71,6 +101,33 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 3},
     "completion_tokens_details": {"reasoning_tokens": 1},
 }
+
+
+def listed(name: str) -> dict:
+    """One model of /models."""
+    return {"id": name, "object": "model", "created": 1, "owned_by": "organization"}
+
+
+def vector_of(text: str, length: int = 4) -> list[float]:
+    """Numbers that a float of four bytes holds exactly, different for different texts."""
+    return [(sum(text.encode()) + place) % 256 / 256 for place in range(length)]
+
+
+def embedding_reply(texts: list[str], *, length: int = 4, plain: bool = True) -> dict:
+    """As OpenAI writes it; not `plain` is base64."""
+    vectors = [vector_of(text, length) for text in texts]
+    written = vectors if plain else [base64.b64encode(struct.pack(f"<{length}f", *each)).decode() for each in vectors]
+    entries = [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(written)]
+    usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
+    return {"object": "list", "data": entries, "model": "m-2026", "usage": usage}
+
+
+async def embeds(request: web.Request, body: dict) -> web.StreamResponse:
+    """Vectors as the request wants them written."""
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    plain = body.get("encoding_format", "float") == "float"
+    reply = embedding_reply(texts, length=body.get("dimensions", 4), plain=plain)
+    return web.json_response(reply, headers={"x-request-id": "req-1"})
 
 
 def event(document: dict | str) -> bytes:

@@ -1,0 +1,171 @@
+"""What is in a request and what may happen to it: purpose, texts, findings, decision; and the form in which it may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+from appliance.auth import Principal, Pseudonyms
+from appliance.errors import InspectionError, PurposeError, UninspectableError
+from appliance.inspection import Field, rewrite
+from policies import (
+    Context,
+    Decision,
+    Detector,
+    DetectorError,
+    Entity,
+    Finding,
+    Policy,
+    Ruling,
+    Text,
+    Vault,
+    evaluate,
+    redact,
+    with_repeats,
+)
+from providers import ChatRequest, EmbeddingRequest
+
+_MOST_TEXTS = 20_000  # distinct texts of one request; a thousand messages with tools have far fewer
+_QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
+
+R = TypeVar("R", ChatRequest, EmbeddingRequest)
+
+
+class Call(msgspec.Struct, Generic[R], frozen=True):
+    """A request as the gateway takes it, freed of its protocol."""
+
+    request_id: str
+    model: str  # "auto", "provider/model", "provider", or an alias
+    request: R
+    raw: bytes  # the body as it came: what the record commits to
+    purpose: str | None = None
+    subject: str | None = None
+    user: str | None = None
+    stream: bool = False
+
+
+class Inspected(msgspec.Struct, Generic[R], frozen=True):
+    """A call with what was found in it."""
+
+    call: Call[R]
+    principal: Principal
+    decision: Decision
+    findings: Mapping[Field, tuple[Finding, ...]]
+    subjects: tuple[bytes, ...]
+    user: bytes
+
+    @property
+    def characters(self) -> int:
+        """How much text there is to send."""
+        return sum(len(field.content) for field in self.findings)
+
+    def found(self, request: R) -> dict[Entity, int]:
+        """What stands in a part of the call's request."""
+        fields: dict[Field, None] = {}
+
+        def visit(field: Field) -> str:
+            fields[field] = None
+            return field.content
+
+        rewrite(request, visit)
+        return _counted({field: self.findings[field] for field in fields})
+
+
+class Inspector:
+    """Joins the policy and its detector."""
+
+    def __init__(self, policy: Policy, detector: Detector, pseudonyms: Pseudonyms) -> None:
+        self.policy = policy
+        self.detector_version = detector.version
+        self._detector = detector
+        self._pseudonyms = pseudonyms
+
+    async def inspect(self, principal: Principal, call: Call[R]) -> Inspected[R]:
+        """Raises PurposeError, NotAllowedError, UninspectableError, and InspectionError when the detector failed."""
+        purpose = principal.purpose(call.purpose)
+        if purpose not in self.policy.purposes:
+            raise PurposeError("the purpose asked for is not declared in the policy", "metadata.purpose")
+        fields = _collect(call.request)
+        try:
+            found = await self._find([_text(field) for field in fields])
+        except DetectorError:
+            raise InspectionError(
+                "the request could not be inspected for personal data, so it was not sent: try again"
+            ) from None
+        findings = dict(zip(fields, found, strict=True))
+        fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
+        return Inspected(
+            call=call,
+            principal=principal,
+            decision=evaluate(self.policy, _counted(findings), Context(purpose, fixed)),
+            findings=findings,
+            subjects=() if call.subject is None else (self._pseudonyms.of(call.subject),),
+            user=b"" if call.user is None else self._pseudonyms.of(call.user),
+        )
+
+    async def _find(self, texts: list[Text]) -> tuple[tuple[Finding, ...], ...]:
+        found = await self._detector.detect(texts)
+        work = sum(map(len, found)) * sum(len(text.content) for text in texts)
+        if work < _QUICK:
+            return with_repeats(texts, found)
+        return await asyncio.to_thread(with_repeats, texts, found)
+
+
+def outgoing(inspected: Inspected[R], ruling: Ruling, model: str) -> tuple[R, Vault]:
+    """The request as the ruling lets it leave for `model`, and the vault that undoes the hiding."""
+    request = msgspec.structs.replace(inspected.call.request, model=model)
+    vault = Vault(avoid=[field.content for field in inspected.findings] if ruling.masks else ())
+
+    def visit(field: Field) -> str:
+        if not field.maskable or not ruling.masks:
+            return field.content  # what was found in a field that must keep its form has refused a masked route already
+        return redact(field.content, inspected.findings[field], ruling.masks, vault)
+
+    # Rewritten even when nothing is hidden: only what was inspected may leave.
+    return rewrite(request, visit), vault
+
+
+def _counted(findings: Mapping[Field, tuple[Finding, ...]]) -> dict[Entity, int]:
+    return dict(Counter(finding.entity for each in findings.values() for finding in each))
+
+
+def _collect(request: R) -> list[Field]:
+    """Every distinct text of a request, in order. Raises UninspectableError for too many, or for text that is not plain Unicode."""
+    fields: dict[Field, None] = {}
+
+    def visit(field: Field) -> str:
+        fields[field] = None
+        if len(fields) > _MOST_TEXTS:
+            raise UninspectableError(
+                f"the request holds more than {_MOST_TEXTS} texts, counting JSON values: split it", "messages"
+            )
+        return field.content
+
+    rewrite(request, visit)
+    for field in fields:
+        if "\x00" in field.content:
+            raise UninspectableError(
+                "the request holds the character U+0000, which hides text from inspection: remove it", "messages"
+            )
+        if not field.content.isascii() and not _encodable(field.content):
+            raise UninspectableError(
+                "the request holds a lone surrogate, which is not Unicode text: remove it", "messages"
+            )
+    return list(fields)
+
+
+def _text(field: Field) -> Text:
+    # In a name that must keep its form, `_` stands for a space; where exactly something was found in it does not matter.
+    return Text(field.content, field.label) if field.maskable else Text(field.content.replace("_", " "), field.label)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""What is written of a request, and the one way it gets into the log: durable, or an error that stops the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.auth import Principal
+from appliance.dispatch import Try
+from appliance.errors import RecordingError
+from appliance.events import Event, Intent, RefusalReason, Refused, entry
+from appliance.inspector import Inspected, R
+from audit import AuditError, AuditLog, Receipt
+from policies import Entity, Policy, Residency, Rule
+from providers import Task
+
+
+class Recorder:
+    """Joins the log with what every record says of the policy and the detector."""
+
+    def __init__(self, log: AuditLog, policy: Policy, detector_version: str) -> None:
+        self._log = log
+        self._policy = policy
+        self._detector_version = detector_version
+
+    async def append(self, event: Event, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Receipt:
+        """Returns when the record is durable. Raises RecordingError."""
+        try:
+            return await self._log.append(entry(event, subjects=subjects, commit_to=commit_to))
+        except AuditError:
+            raise RecordingError(
+                "the audit log cannot be written, so nothing is sent: tell the administrator"
+            ) from None
+
+    async def intent(
+        self, inspected: Inspected[R], made: Try, texts: int, found: Mapping[Entity, int], estimate: int | None
+    ) -> int:
+        """Record that a request which holds what was `found` is about to be sent. Returns the log's number.
+
+        `texts`: how many are to become vectors; 0 for a chat.
+        """
+        decision, call = inspected.decision, inspected.call
+        ruling = decision.rulings[Residency(made.route.residency)]
+        masked = {entity: number for entity, number in found.items() if entity in ruling.masks}
+        intent = Intent(
+            request_id=call.request_id,
+            attempt=made.number,
+            app=inspected.principal.app,
+            key_id=inspected.principal.key_id,
+            purpose=decision.purpose,
+            ground=self._policy.purposes[decision.purpose].article,
+            policy_version=self._policy.version,
+            policy_digest=bytes.fromhex(decision.policy_digest),
+            detector=self._detector_version,
+            route=made.route.id,
+            residency=Residency(made.route.residency),
+            country=made.route.country,
+            verdict=ruling.verdict,
+            method="placeholder" if masked else "",
+            rules=tuple(rule.id for rule in ruling.rules),
+            found=dict(found),
+            masked=masked,
+            residual={entity: number for entity, number in found.items() if entity not in ruling.masks},
+            streamed=call.stream,
+            user=inspected.user,
+            task=Task.EMBEDDING if texts else Task.CHAT,
+            texts=texts,
+            choice=made.reason,
+            estimate=estimate,
+        )
+        return (await self.append(intent, inspected.subjects, call.raw)).seq
+
+    async def refused(
+        self,
+        reason: RefusalReason,
+        principal: Principal,
+        request_id: str,
+        purpose: str | None,
+    ) -> int:
+        """Record a request that reached nobody. Of `purpose` only one that the policy knows is kept."""
+        known = purpose if purpose in self._policy.purposes else principal.default_purpose
+        refused = Refused(
+            request_id=request_id,
+            app=principal.app,
+            key_id=principal.key_id,
+            reason=reason,
+            purpose=known or "",
+            policy_digest=bytes.fromhex(self._policy.digest),
+        )
+        return (await self.append(refused)).seq
+
+    async def refused_by_policy(
+        self, inspected: Inspected[R], rules: tuple[Rule, ...], residencies: tuple[Residency, ...]
+    ) -> int:
+        """Record a request that the policy lets go nowhere it asked to go."""
+        refused = Refused(
+            request_id=inspected.call.request_id,
+            app=inspected.principal.app,
+            key_id=inspected.principal.key_id,
+            reason=RefusalReason.POLICY,
+            purpose=inspected.decision.purpose,
+            policy_digest=bytes.fromhex(self._policy.digest),
+            rules=tuple(rule.id for rule in rules),
+            found=dict(inspected.decision.found),
+            residencies=residencies,
+            user=inspected.user,
+        )
+        return (await self.append(refused, inspected.subjects)).seq

@@ -1,0 +1,42 @@
+"""What our own headers say, from an application to us and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.errors import BadRequestError
+from policies import Verdict
+from providers import Route
+
+_LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
+
+
+def named(headers: Mapping[str, str], header: str, metadata: dict[str, str] | None = None, key: str = "") -> str | None:
+    """A value from a header or from the metadata, where it is taken out: it is said to us, not to the model."""
+    from_metadata = metadata.pop(key, None) if metadata else None
+    values = {value for value in (_unicode(headers.get(header.lower())), from_metadata) if value}
+    if len(values) > 1:
+        raise BadRequestError(f"`{header}` and `metadata.{key}` differ: send one of them", f"metadata.{key}")
+    value = next(iter(values), None)
+    if value is not None and len(value) > _LONGEST_NAME:
+        raise BadRequestError(f"`{header}` is longer than {_LONGEST_NAME} characters", f"metadata.{key}")
+    return value
+
+
+def about(route: Route, reason: str, verdict: Verdict, record: int) -> dict[str, str]:
+    """What became of a request: the log's number of its Intent, where it went and why there, and in which form."""
+    return {
+        "X-Audit-Record": str(record),
+        "X-Residency": route.residency,
+        "X-Verdict": verdict,
+        "X-Route": route.id,
+        "X-Route-Reason": reason,
+    }
+
+
+def _unicode(value: str | None) -> str | None:
+    """A header's text: clients write UTF-8 where HTTP reads ISO 8859-1, and a person must not have two pseudonyms for that."""
+    try:
+        return None if value is None else value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
