@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import count
@@ -71,7 +71,7 @@ class Dispatcher:
         self._settings = settings
         self._pause = pause
         self._draw = draw or random.Random()  # noqa: S311  (spreads load, guards nothing)
-        self._turns = count()
+        self._turns: Counter[tuple[str, ...]] = Counter()  # of each set of routes that was ever asked for together
 
     def order(
         self, routes: Sequence[Route], strategy: Strategy | None, prices: Mapping[str, Decimal | None]
@@ -87,7 +87,9 @@ class Dispatcher:
             )
             for route in routes
         ]
-        chosen = order(candidates, strategy or self._settings.strategy, turn=next(self._turns), draw=self._draw)
+        together = tuple(route.id for route in routes)
+        chosen = order(candidates, strategy or self._settings.strategy, turn=self._turns[together], draw=self._draw)
+        self._turns[together] += 1
         return tuple(choice for choice in chosen if not choice.open)
 
     def opens_in(self, routes: Sequence[Route]) -> float:
@@ -109,14 +111,13 @@ class Dispatcher:
         """
         return await _Run(self, self._settings, attempt, give_up).through(choices)
 
+    def is_open(self, route: Route) -> bool:
+        """Whether its breaker lets no request through now: it may have opened since the order was made."""
+        return self.board.standing(route.id, self.clock()).state == "open"
+
     def again(self, choices: Sequence[Choice]) -> list[Choice]:
         """Those of the routes that may be asked once more, their breaker permitting."""
-        now = self.clock()
-        return [
-            Choice(choice.route, "retry")
-            for choice in choices
-            if self.board.standing(choice.route.id, now).state != "open"
-        ]
+        return [Choice(choice.route, "retry") for choice in choices if not self.is_open(choice.route)]
 
     async def rest(self, number: int, retry_after: float | None, deadline: float) -> bool:
         """Wait before another round; False at once when the deadline would pass meanwhile."""
@@ -160,7 +161,7 @@ class _Run(Generic[_T]):
         failed: list[Choice] = []
         rounds = 0
         while True:
-            choice = self._waiting.popleft()
+            choice = self._next()
             try:
                 return await self._one(choice)
             except AttemptsFailedError as error:
@@ -191,6 +192,12 @@ class _Run(Generic[_T]):
             return await self._try(choice)
         return await self._hedged(choice, self._give_up)
 
+    def _next(self) -> Choice:
+        """The next route whose breaker has not opened meanwhile; the last one whatever became of it."""
+        while len(self._waiting) > 1 and self._dispatcher.is_open(self._waiting[0].route):
+            self._waiting.popleft()
+        return self._waiting.popleft()
+
     def _try(self, choice: Choice) -> Awaitable[_T]:
         self._made += 1
         return self._attempt(Try(choice.route, next(self._numbers), choice.reason))
@@ -202,7 +209,7 @@ class _Run(Generic[_T]):
         try:
             done, _ = await asyncio.wait(running, timeout=self._settings.hedge_seconds)
             if not done and self._made < self._settings.attempts:
-                following = self._waiting.popleft()
+                following = self._next()
                 running.append(asyncio.ensure_future(self._try(Choice(following.route, "hedge"))))
             pending = set(running)
             while pending and won is None:

@@ -39,10 +39,11 @@ def listed_checks(models: Sequence[ModelSettings], listed: Collection[str] | Non
 def residency_check(models: Sequence[ModelSettings], *, inside: bool, where: str = "") -> Check:
     """What the settings say of where requests are worked on, and whether it is more than words.
 
-    `inside`: every connection is held inside the company's network. `where`: what is known of the upstream itself.
+    `inside`: every connection is held inside the company's network. That proves nothing for a model that is said to run
+    elsewhere: what is inside is then a proxy. `where`: what is known of the upstream itself.
     """
     title = "где обрабатываются запросы"
-    if inside:
+    if inside and all(model.residency is Residency.LOCAL for model in models):
         seen = "внутри сети компании: соединения с адресами вне её не устанавливаются"
         return Check(title, passed=True, description=seen)
     said = ", ".join(f"`{model.name}` — {_RESIDENCY[model.residency]}" for model in models)

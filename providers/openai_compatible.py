@@ -59,8 +59,9 @@ class OpenAICompatibleSettings(
 
     `ca_file`, when given, is the only authority trusted for this upstream. `headers` are sent as they are and hold
     no secret: the key has its file. `keepalive` (seconds) stays below the upstream's own idle limit; 0 makes a new
-    connection for every request. `embedding_batch` is how many texts the upstream takes at once. `max_concurrent` 0 sends
-    as many requests at once as come; otherwise the rest wait for `queue_seconds` at most.
+    connection for every request. `embedding_batch` is how many texts the upstream takes at once; its answer must fit into
+    16 MiB, which some 190 vectors of 4096 numbers do. `max_concurrent` 0 sends as many requests at once as come; otherwise
+    the rest wait for `queue_seconds` at most.
     """
 
     name: ProviderName
@@ -163,9 +164,10 @@ class OpenAICompatible:
     async def examine(self) -> tuple[Check, ...]:
         """One look at the list of models, which also tells whether the key is taken."""
         settings = self._settings
-        inside = bool(settings.models) and _is_inside(self._url, settings)
+        inside = _is_inside(self._url, settings)
         facts = _preset_of(settings, self._url)
-        kept = "запросы остаются на узле внутри сети компании" if inside else ""
+        local = inside and all(model.residency is Residency.LOCAL for model in settings.models)
+        kept = "запросы остаются на узле внутри сети компании" if local else ""
         looked, listed = await self._looked()
         return (
             *looked,

@@ -135,6 +135,8 @@ def _price(tariff: Tariff | None) -> str:
     words = [f"{', '.join(parts)} за {_grouped(tariff.per)} токенов"] if parts else []
     if tariff.per_hour is not None:
         words.append(f"{_number(tariff.per_hour)} за час")
+    if tariff.per_request is not None:
+        words.append(f"{_number(tariff.per_request)} за запрос")
     vat = {"included": "с НДС", "excluded": "без НДС", "unknown": "НДС не указан"}[tariff.vat]
     return f"{'; '.join(words)} ({vat}, с {tariff.valid_from:%d.%m.%Y})"
 

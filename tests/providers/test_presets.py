@@ -12,6 +12,7 @@ from providers import (
     Residency,
     UnusableSettingsError,
     check_provider,
+    collect,
     open_provider,
 )
 from providers.addresses import is_private_host
@@ -152,8 +153,7 @@ async def test_a_known_host_binds_whatever_preset_is_named(name, other, key):
 
 
 async def test_a_preset_with_an_address_of_ones_own_is_asked_there(ask):
-    from providers import collect
-
     async with OpenAIServer(streams(says("да"))).running() as server:
-        async with open_provider(upstream("vllm", Residency.LOCAL, base_url=server.base_url)) as provider:
+        settings = upstream("vllm", Residency.LOCAL, base_url=server.base_url)
+        async with open_provider(settings) as provider:
             assert (await collect(provider.chat(ask()))).content == "да"

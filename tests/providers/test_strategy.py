@@ -13,11 +13,12 @@ from providers.router import Residency, Route
 from providers.strategy import Candidate, Choice, Strategy, backoff, order, parse
 
 A, B, C, D = (Route(name, "m", "m", Residency.LOCAL) for name in "abcd")
+FRESH = Standing()
 OPEN = Standing(state="open", retry_after=5.0, label="unhealthy")
 HALF_OPEN = Standing(state="half-open", label="degraded")
 
 
-def candidate(route, standing=Standing(), **fields):
+def candidate(route, standing=FRESH, **fields):
     return Candidate(route, standing, **fields)
 
 
@@ -128,7 +129,13 @@ def test_least_latency_of_two_routes_takes_the_quicker():
 
 def test_least_latency_counts_the_requests_in_flight():
     assert routes([measured(A, 1.0, in_flight=3), measured(B, 2.0)], Strategy.LEAST_LATENCY) == [B, A]
-    assert routes([measured(A, 0.0, in_flight=3), measured(B, 0.0)], Strategy.LEAST_LATENCY) == [B, A]
+    assert firsts([measured(A, 0.0, in_flight=3), measured(B, 0.0)], Strategy.LEAST_LATENCY, times=50) == {"b": 1.0}
+
+
+def test_a_route_without_a_latency_counts_as_the_median_of_the_others():
+    shares = firsts([measured(A, 1.0), measured(B, 2.0), measured(C, 9.0), candidate(D)], Strategy.LEAST_LATENCY)
+    assert "c" not in shares
+    assert 0.21 < shares["d"] < 0.29  # always before C, and before B every other time
 
 
 def test_least_latency_never_begins_with_the_slowest_and_does_not_send_all_to_the_quickest():

@@ -780,7 +780,7 @@ async def test_a_healthy_folder_passes_what_can_be_told(connect):
         "модель `yandexgpt/latest`": True,
         "модель `text-search-doc/latest`": None,
         LOGGING: True,
-        RESIDENCY: True,
+        RESIDENCY: None,
     }
     assert server.paths == ["/foundationModels/v1/tokenize"]
     assert server.bodies[0]["text"] == "проверка"
