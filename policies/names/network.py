@@ -1,0 +1,167 @@
+"""A small convolutional tagger over words: for each token, how likely it begins or goes on with a person's name or an address.
+
+Weights are one file, made by `corpus/train.py`; inference is numpy. The same features are computed here and in training.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from policies.names.lexicon import lexicon
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Integers = NDArray[np.int32]
+
+WEIGHTS = Path(__file__).parent / "weights.npz"
+LABELS = ("O", "B-PER", "I-PER", "B-ADR", "I-ADR")
+
+SUFFIXES, ENDINGS, PREFIXES = 4096, 1024, 4096  # sizes of the hashed tables
+SHAPES = 96
+BITS = 11
+COLUMNS = ("word", "suffix", "ending", "prefix", "shape")
+
+_TOKEN = re.compile(r"[^\W\d_]+|[0-9]+|\n|[^\s]")
+_PUNCTUATION = {sign: number for number, sign in enumerate(".,:;!?-—–()[]{}«»\"'`/\\|_@#№*+=<>&%$^~…\t\n")}
+_HEADS_NAME = re.compile(
+    r"фио|ф\.?и\.?о|имя|имен|фамил|отчеств|сотрудник|клиент|пациент|заявитель|получател|отправител|контакт|ученик|студент|автор|исполнител"
+    r"|name|surname|fio|owner|holder|author|customer|client|patient|contact|employee|recipient|sender|person|user"
+)
+_HEADS_PLACE = re.compile(r"адрес|улиц|дом\b|прожив|регистрац|прописк|доставк|address|street|addr|location")
+
+
+class Token(NamedTuple):
+    start: int
+    end: int
+    text: str
+
+
+def tokens(text: str) -> list[Token]:
+    """Words, runs of digits, single signs and line ends."""
+    return [Token(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(text)]
+
+
+class Features(NamedTuple):
+    """Of n tokens: `ids` n × 5 (see COLUMNS) and `bits` n × BITS of 0 and 1."""
+
+    ids: Integers
+    bits: Floats
+
+
+def features(found: Sequence[Token], rows: dict[str, int], headings: Any = None) -> Features:  # noqa: ANN401  (anything with `over`)
+    """What the network sees of each token. `rows`: word → row of the embedding; `headings`: what stands over a place in a table."""
+    ids = np.empty((len(found), len(COLUMNS)), np.int32)
+    bits = np.zeros((len(found), BITS), np.float32)
+    kind = lexicon().kind
+    end = 0
+    for place, token in enumerate(found):
+        lower, plain, kinds = _word(token.text, kind)
+        ids[place] = (rows.get(lower, 0), *plain)
+        line = bits[place]
+        if kinds:
+            for bit in range(_KINDS):
+                if kinds >> bit & 1:
+                    line[bit] = 1.0
+        line[_KINDS] = token.start == end
+        if headings is not None and (head := headings.over(token.start)):
+            line[_KINDS + 1] = bool(_HEADS_NAME.search(head))
+            line[_KINDS + 2] = bool(_HEADS_PLACE.search(head))
+        end = token.end
+    return Features(ids, bits)
+
+
+_KINDS = 8
+
+
+@functools.lru_cache(maxsize=50_000)
+def _word(text: str, kind: Any) -> tuple[str, tuple[int, int, int, int], int]:  # noqa: ANN401  (the lexicon's bound method)
+    lower = text.lower().replace("ё", "е")
+    if not text[0].isalpha():
+        return lower, (0, 0, 0, _shape(text)), 0
+    hashed = (
+        1 + _hash(lower[-3:]) % (SUFFIXES - 1),
+        1 + _hash(lower[-2:]) % (ENDINGS - 1),
+        1 + _hash(lower[:3]) % (PREFIXES - 1),
+    )
+    return lower, (*hashed, _shape(text)), int(kind(text.lower()))
+
+
+def _hash(text: str) -> int:
+    value = 2166136261
+    for character in text:
+        value = (value ^ ord(character)) * 16777619 & 0xFFFFFFFF
+    return value ^ value >> 15
+
+
+def _shape(text: str) -> int:
+    first = text[0]
+    if first.isdigit():
+        return 1 + min(len(text), 8)
+    if not first.isalpha():
+        return 40 + _PUNCTUATION.get(first, 50)
+    script = 0 if "а" <= first.lower() <= "я" or first in "ёЁ" else 1 if first.isascii() else 2
+    if len(text) == 1:
+        form = 0 if first.isupper() else 1
+    elif text.isupper():
+        form = 2
+    elif text.islower():
+        form = 3
+    else:
+        form = 4 if first.isupper() and text[1:].islower() else 5
+    return 10 + 6 * script + form
+
+
+class Network:
+    """The weights, ready to use."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        words = arrays["words"].tobytes().decode().split("\n")
+        self.rows = {word: row for row, word in enumerate(words, 1)}
+        self._embedding = arrays["embedding"].astype(np.float32) * arrays["scale"].astype(np.float32)
+        self._tables = [arrays[name].astype(np.float32) for name in COLUMNS[1:]]
+        self._layers = [
+            (arrays[f"w{number}"].astype(np.float32), arrays[f"b{number}"].astype(np.float32), int(dilation))
+            for number, dilation in enumerate(arrays["dilations"])
+        ]
+        self._head = arrays["head"].astype(np.float32), arrays["bias"].astype(np.float32)
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> Network:
+        """Raises OSError when the file is not there, ValueError when it is not one of ours."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls({name: arrays[name] for name in arrays.files})
+
+    def probabilities(self, seen: Features) -> Floats:
+        """Rows of five: for each token the probability of each of LABELS."""
+        ids, bits = seen
+        parts = [
+            self._embedding[ids[:, 0]],
+            *(table[ids[:, column + 1]] for column, table in enumerate(self._tables)),
+            bits,
+        ]
+        hidden = np.concatenate(parts, axis=1)
+        for weights, bias, dilation in self._layers:
+            hidden = np.maximum(_convolved(hidden, weights, dilation) + bias, 0.0)
+        head, bias = self._head
+        scores = hidden @ head + bias
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return np.asarray(scores, np.float32)
+
+
+def _convolved(hidden: Floats, weights: Floats, dilation: int) -> Floats:
+    """`weights` is 3 × in × out: the token before, itself, the token after, `dilation` apart; nothing beyond the ends."""
+    result = hidden @ weights[1]
+    if len(hidden) > dilation:
+        result[dilation:] += hidden[:-dilation] @ weights[0]
+        result[:-dilation] += hidden[dilation:] @ weights[2]
+    return np.asarray(result, np.float32)
