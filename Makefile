@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test check lint demo bench slow conformance lock clean help
+.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -64,13 +64,22 @@ check: lint test
 slow: setup-dev
 	$(BIN)/python -m pytest -q -m slow
 
-# LangChain's own conformance suites over ChatOpenAI, straight at an upstream and through the appliance.
+# LangChain's own conformance suites over ChatOpenAI, straight at an upstream and through the appliance to every provider.
 conformance: setup-dev $(VENV)-langchain/.ready
-	$(BIN)/python tests/conformance/run.py $(VENV)-langchain/bin/python
+	$(BIN)/python -m tests.conformance.run $(VENV)-langchain/bin/python
 
 $(VENV)-langchain/.ready: tests/conformance/langchain.lock
 	$(PYTHON) -m venv $(VENV)-langchain
 	$(VENV)-langchain/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The clients that applications are written with: pydantic-ai, instructor, and OpenAI's SDK, newest, pinned by instructor, and 2.
+nightly: setup-dev $(VENV)-agents/.ready
+	$(BIN)/python -m tests.conformance.nightly $(VENV)-agents/bin/python $(BIN)/python $(VENV)-agents/bin/python $(VENV)-openai2/bin/python
+
+$(VENV)-agents/.ready: tests/conformance/agents.lock
+	$(PYTHON) -m venv $(VENV)-agents
+	$(VENV)-agents/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 bench: setup-dev
@@ -85,6 +94,7 @@ lock:
 	uv pip compile pyproject.toml --extra embedded --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -c requirements.lock -o requirements-dev.lock
 	echo 'openai>=2,<3' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/e2e/openai2.lock
 	printf 'langchain-openai==1.7.3\nlangchain-tests==1.1.9\nlangchain-core==1.7.2\npytest-asyncio\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/langchain.lock
+	printf 'pydantic-ai-slim[openai]\ninstructor\nopenai>=3,<4\npytest\npytest-asyncio\npytest-socket\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/agents.lock
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -7,10 +7,12 @@ from policies.errors import (
     DetectorError,
     DetectorFailedError,
     DetectorTimeoutError,
+    EvaluationError,
     PoliciesError,
     PolicyFileError,
     UnknownPurposeError,
 )
+from policies.evaluation import Counts, Evaluation, Labelled, Mistake, evaluate_findings, load_labelled
 from policies.finding import Finding, Text
 from policies.redaction import Vault, redact, restore
 from policies.repeats import with_repeats
@@ -20,6 +22,7 @@ from policies.stream import StreamRestorer
 __all__ = [
     "Category",
     "Context",
+    "Counts",
     "Decision",
     "Detector",
     "DetectorError",
@@ -27,7 +30,11 @@ __all__ = [
     "DetectorSettings",
     "DetectorTimeoutError",
     "Entity",
+    "Evaluation",
+    "EvaluationError",
     "Finding",
+    "Labelled",
+    "Mistake",
     "PoliciesError",
     "Policy",
     "PolicyFileError",
@@ -41,6 +48,8 @@ __all__ = [
     "Vault",
     "Verdict",
     "evaluate",
+    "evaluate_findings",
+    "load_labelled",
     "load_policy",
     "redact",
     "restore",

@@ -25,7 +25,7 @@ from policies.recognizers import recognize
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
-VERSION = "rules-1"
+VERSION = "rules-2"
 """Changes whenever the same text may get other findings: it is recorded with every decision."""
 
 

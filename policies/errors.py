@@ -2,6 +2,7 @@
 
 PoliciesError
 ├── PolicyFileError            the policy file cannot be used: every problem found in it
+├── EvaluationError            a file of labelled texts cannot be used: which, where
 ├── UnknownPurposeError        a purpose that the policy does not declare
 └── DetectorError              nothing is known about the texts: they must not leave
     ├── DetectorFailedError    a recogniser failed, or the detector is not open
@@ -23,6 +24,10 @@ class PolicyFileError(PoliciesError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class EvaluationError(PoliciesError):
+    """A file of labelled texts that cannot be used. The message, in Russian, names the file and the line."""
 
 
 class UnknownPurposeError(PoliciesError):

@@ -34,7 +34,8 @@ _GROUPED = re.compile(r"(?:[0-9]{4}[ -]?){4}[0-9]{0,3}|[0-9]{16,19}|[0-9]{6} [0-
 IDENTIFIER = Identifier(
     entity=Entity.BANK_CARD,
     lengths=frozenset({16, 17, 18, 19}),
-    label=r"карт[аыеуойчк]{0,3}|card\w*|pan|visa|mastercard|маэстро|maestro|сбер\w*|тинькофф?\w*|мир",
+    label=r"карт[аыеуойчк]{0,3}|card\w*|pan|visa|mastercard|маэстро|maestro|сбер\w*|тинько\w*|тин[её]к\w*"
+    r"|альф[аеуы]|втб|виз[аеуы]|мастеркард\w*|кредитк\w*|дебетов\w*|мир",
     score=_score,
 )
 

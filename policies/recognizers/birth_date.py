@@ -17,9 +17,12 @@ _AFTER = 24
 def find(lower: str, persons: Sequence[Finding], headings: Headings) -> Iterator[Finding]:
     """Dates of birth; `persons` are the names found in the same text, `headings` those of its tables."""
     names_end = sorted(person.end for person in persons)
+    for year in _YEAR_OF_BIRTH.finditer(lower):
+        yield Finding(*year.span(year.lastgroup or 0), Entity.BIRTH_DATE, LABELLED)
     for date in _DATE.finditer(lower):
         before = lower[max(0, date.start() - _BEFORE) : date.start()]
-        word = _nearest(headings.over(date.start()) or before)
+        heading = headings.over(date.start())
+        word = "birth" if heading in {"dr", "др"} else _nearest(heading) or _nearest(before)
         if word == "birth" or _FOLLOWS.match(lower[date.end() : date.end() + _AFTER]):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
         elif _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " ("):
@@ -47,13 +50,23 @@ _MONTHS = (
 _DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
 _MONTH = "(?:0?[1-9]|1[0-2])"
 _YEAR = "(?:19[0-9]{2}|20[0-4][0-9])"
+_ENGLISH = "jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec"
+_YEAR_OF_BIRTH = re.compile(
+    rf"(?<![0-9.,/-])(?P<before>{_YEAR}) ?(?:г\.? ?р\b|год[а]? ?рожд|г\.? ?рожд)|(?:год рождения"
+    rf"|birth[ _]?year|year[ _]of[ _]birth)[\"']?[ :=-]{{1,3}}[\"']?(?P<after>{_YEAR})(?![0-9])"
+)
 _DATE = re.compile(
-    rf"(?<![0-9.,/-])(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_YEAR}[.-]{_MONTH}[.-]{_DAY}"
-    rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р)|(?!\.))(?![а-яё]))?)(?![0-9])"
+    rf"(?<![0-9.,/-])(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_YEAR}(?P<i>[./-]){_MONTH}(?P=i){_DAY}"
+    rf"|{_DAY} {_MONTH} {_YEAR}|{_DAY}[./ -](?:i{{1,3}}|i?v|vi{{0,3}}|i?x|xi{{1,2}})[./ -]{_YEAR}"
+    rf"|(?:{_ENGLISH})[a-z]{{0,6}}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
+    rf"|{_DAY}(?:st|nd|rd|th)?[ -](?:{_ENGLISH})[a-z]{{0,6}}\.?,?[ -]{_YEAR}"
+    rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р)"
+    r"|(?!\.))(?![а-яё]))?)(?![0-9])"
 )
 _WORDS = re.compile(
-    r"(?<![а-яёa-z])(?:(?P<birth>рожд|родил|родивш|г\.? ?р\.|д\.? ?р\b|г/р|д/р|date ?of ?birth|dob|b\.?day|др[: ]"
-    r"|днюх\w*|birth\w*)"
+    r"(?<![а-яёa-z])(?:(?P<birth>рожд|родил|родивш|г\.? ?р\.|д\.? ?р\b|г/р|д/р|date ?of ?birth|dob|born"
+    r"|b\.?day|др(?![а-яё])"
+    r"|днюх\w*|birth\w*(?:[ _]?da(?:te|y))?|bdate|родивш|день рожд|дата рожд)"
     r"|(?P<other>выдан|договор|приказ|закон|срок|дата (?!р)|от |до |с |по |на |к |за |рейс|оплат|достав|создан|принят"
     r"|поступ|уволен|умер|версия|date(?![a-z]))"
     r")"

@@ -23,12 +23,16 @@ def find(lower: str) -> Iterator[Finding]:
             )
 
 
-_AT = re.compile(r" ?[(\[{<] ?(?:at|собака|собачка|dog|@) ?[)\]}>] ?| (?:собака|собачка) | @ |@")
+_AT = re.compile(
+    r" ?[(\[{<] ?(?:at|a|а|собака|собачка|dog|@) ?[)\]}>] ?| (?:собака|собачка|гав) | @ "
+    r"| at (?=[a-z0-9-]{2,30} (?:dot|точка) )|@"
+)
 _IN_URL = re.compile(r"://[^\s/]{0,70}$")  # what stands before the «@» of a URL is no address but a name and a password
 # Fewer signs than RFC 5322 allows: «=», quotes and slashes stand around addresses far more often than in them.
-_LOCAL = re.compile(r"[\w!#$%&*+~.-]*[\w+]$")
+_LOCAL = re.compile(r"[\w!#$%&*+~.-]*[\w+]\Z")
 _DOMAIN = re.compile(
-    r"(?:[a-z0-9а-яё_](?:[a-z0-9а-яё_-]{0,61}[a-z0-9а-яё])?(?:\.| ?[(\[] ?(?:dot|точка) ?[)\]] ?| (?:точка|dot) )){1,8}"
+    r"(?:[a-z0-9а-яё_](?:[a-z0-9а-яё_-]{0,61}[a-z0-9а-яё])?(?:\.| ?[(\[{] ?(?:dot|точка|\.) ?[)\]}] ?"
+    r"| (?:точка|dot) |,(?=(?:ru|com|рф|org|net)(?![a-zа-яё])))){1,8}"
     r"(?:xn--[a-z0-9-]{1,59}|[a-zа-яё]{2,24})(?![a-z0-9а-яё])"
 )
 

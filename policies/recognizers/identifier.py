@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -30,7 +31,9 @@ class Number(msgspec.Struct, frozen=True):
 
     written: str
     digits: str
+    before: str  # up to 160 lower-case characters that precede
     after: str  # up to 40 lower-case characters that follow
+    prefix: str = ""  # what of `before` belongs to the number by the identifier's own `prefix`
 
     @property
     def bare(self) -> bool:
@@ -42,13 +45,17 @@ class Identifier(msgspec.Struct, frozen=True):
     """A kind of number.
 
     `lengths` are the counts of digits it can have, `label` is a pattern, in lower case, of the words that announce it, and
-    `score` says how surely a number is one, given whether such a word stands beside it.
+    `score` says how surely a number is one, given whether such a word stands beside it. `prefix`, a pattern in lower case
+    that ends in `$`, is what may stand before the digits and belongs to the number («АК № » of a military card); a number
+    that has it is no longer a part of a code. `shares` are kinds whose words announce this one too.
     """
 
     entity: Entity
     lengths: frozenset[int]
     label: str
     score: Callable[[Number, bool], float]
+    prefix: re.Pattern[str] | None = None
+    shares: frozenset[Entity] = frozenset()
 
 
 def luhn(digits: str) -> bool:

@@ -11,13 +11,41 @@ from collections.abc import Iterator
 
 from policies.entities import Entity
 from policies.finding import Finding
-from policies.recognizers import bank_account, bank_card, inn, oms, passport, phone, snils
+from policies.recognizers import (
+    bank_account,
+    bank_card,
+    birth_cert,
+    dept_code,
+    driver_license,
+    employee_id,
+    imei,
+    inn,
+    intl_passport,
+    military_id,
+    ogrnip,
+    oms,
+    passport,
+    phone,
+    series,
+    snils,
+    vehicle_doc,
+)
 from policies.recognizers.identifier import THRESHOLD, Identifier, Number
 from policies.recognizers.tables import Headings
 
+# Where the words of one are the beginning of another's («паспорт», «паспорт ТС»), the longer one comes first.
 IDENTIFIERS = (
     snils.IDENTIFIER,
     inn.IDENTIFIER,
+    ogrnip.IDENTIFIER,
+    intl_passport.IDENTIFIER,
+    vehicle_doc.IDENTIFIER,
+    military_id.IDENTIFIER,
+    dept_code.IDENTIFIER,
+    birth_cert.IDENTIFIER,
+    driver_license.IDENTIFIER,
+    employee_id.IDENTIFIER,
+    imei.IDENTIFIER,
     passport.IDENTIFIER,
     oms.IDENTIFIER,
     bank_card.IDENTIFIER,
@@ -32,12 +60,15 @@ def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
         groups = [match.span() for match in _GROUP.finditer(run[0])]
         if sum(end - start for start, end in groups) >= _SHORTEST:
             yield from _classify(text, lower, headings, run, groups)
-    yield from passport.find_split(lower)
+    yield from series.find(lower, headings, _label_in)
+    yield from intl_passport.find_machine_read(lower)
 
 
 _BEFORE = 60  # characters in which a word before a number still announces it
 _AFTER = 40
-_SHORTEST = 6  # digits
+_PREFIX = 20  # of which as many can belong to the number
+_CONTEXT = 160  # characters before a number that its recogniser may look at
+_SHORTEST = 4  # digits
 _LONGEST = 20
 
 # Digits with at most three separators between them. Separators and digits are disjoint: the scan never goes back.
@@ -46,11 +77,11 @@ _GROUP = re.compile(r"[0-9]+")
 
 # Words for numbers that are no person's data, or that are not recognised yet: they keep a number from being taken for another.
 _OTHERS = (
-    r"загран\w*|водит\w* удост\w*|удостоверени\w*|прав[а]?|в/у|ву|стс|птс|огрн(?:ип)?|бик|кпп|окпо|оквэд|октмо|окато"
-    r"|кбк|уин|уип|уникальн\w* идент\w*"
+    r"удостоверени\w*|бик|кпп|окпо|оквэд|октмо|окато|окпд\w?|тн ?вэд|hs ?code"
+    r"|кбк|уин|уип|уникальн\w* идент\w*|трудов\w* книж\w*|внж|вид\w? на жительство"
     r"|договор\w*|контракт\w*|заказ\w*|заявк\w*|заявлени\w*|обращени\w*|тикет\w*|инцидент\w*|артикул\w*|арт"
     r"|накладн\w*|сч[её]т-фактур\w*|акт\w{0,2}"
-    r"|чек\w{0,2}|трек\w*|отправлени\w*|посылк\w*|штрих-?код\w*|серийн\w*|кадастр\w*|imei|vin|isbn|ean|gtin|осаго"
+    r"|чек\w{0,2}|трек\w*|отправлени\w*|посылк\w*|штрих-?код\w*|серийн\w*|кадастр\w*|vin|isbn|ean|gtin|осаго"
     r"|каско|лицензи\w*|приказ\w*"
     r"|код\w{0,2}|парти\w*|version|верси\w*|build|order\w*|ticket\w*|invoice\w*|tracking|sku|uuid|id|request\w*"
     r"|session|pid|hash|commit"
@@ -75,6 +106,7 @@ def _classify(
     text: str, lower: str, headings: Headings, run: re.Match[str], groups: list[tuple[int, int]]
 ) -> Iterator[Finding]:
     origin = run.start()
+    following: dict[int, str] = {}  # what the words after each group announce: groups end many numbers
     for first, (opening, _) in enumerate(groups):
         start = origin + opening
         # A number before this one ends the reach of a word.
@@ -86,41 +118,42 @@ def _classify(
             end = origin + groups[last][1]
             if len(digits) > _LONGEST:
                 break
-            if not (identifiers := _BY_LENGTH.get(len(digits), ())):
+            if not _BY_LENGTH.get(len(digits)):
                 continue
             if announced is None:
-                heading = headings.over(start)
-                announced = _label_in(heading) if heading else _label_before(lower, left, start)
-            yield from _candidates(text, lower, (start, end), digits, identifiers, announced)
+                announced = _label_in(headings.over(start)) or _label_before(lower, left, start)
+            if not announced and end not in following:
+                following[end] = _label_after(lower[end : end + _AFTER])
+            label = announced or following[end]
+            if not label and 4 * (end - start - len(digits)) > 3 * len(digits):
+                continue  # digits so far apart are one number only where something says so
+            yield from _candidates(text, lower, (start, end), digits, label)
 
 
-def _candidates(
-    text: str, lower: str, span: tuple[int, int], digits: str, identifiers: tuple[Identifier, ...], announced: str
-) -> Iterator[Finding]:
+def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label: str) -> Iterator[Finding]:
     start, end = span
     after = lower[end : end + _AFTER]
     # Part of a longer code in Latin letters: a hash, a UUID, an article number.
-    if (start and _is_code(text[start - 1])) or (after and _is_code(after[0])):
+    if after and _is_code(after[0]):
         return
-    label = announced or _label_after(after)
-    if not label and 4 * (end - start - len(digits)) > 3 * len(digits):
-        return  # digits so far apart are one number only where something says so
+    inside = bool(start) and _is_code(text[start - 1])
     if start and text[start - 1] in "+(":
         start -= 2 if text[start - 2 : start] == "+(" else 1
-    number = Number(text[start:end], digits, after)
-    for identifier in identifiers:
-        score = identifier.score(number, label == identifier.entity)
-        if label and label != identifier.entity:
+    before = lower[max(0, start - _CONTEXT) : start]
+    for identifier in _BY_LENGTH[len(digits)]:
+        prefix = identifier.prefix.search(lower, max(0, start - _PREFIX), start) if identifier.prefix else None
+        if inside and not prefix:
+            continue
+        number = Number(text[start:end], digits, before, after, prefix[0] if prefix else "")
+        labelled = label == identifier.entity or label in identifier.shares
+        score = identifier.score(number, labelled)
+        if label and not labelled:
             score -= 0.3  # it is announced as something else
         elif not label and _MEASURE.match(after):
             score = 0.0
-        if score < THRESHOLD:
-            continue
-        if identifier.entity is not Entity.PHONE:
-            yield Finding(span[0], end, identifier.entity, score)
-        else:
-            spoken = phone.SPOKEN_PREFIX.search(lower, max(0, start - 14), start)
-            yield Finding(spoken.start() if spoken else start, end, identifier.entity, score)
+        if score >= THRESHOLD:
+            opening = start if identifier.entity is Entity.PHONE else span[0]
+            yield Finding(prefix.start() if prefix else opening, end, identifier.entity, score)
 
 
 def _label_before(lower: str, left: int, start: int) -> str:

@@ -20,7 +20,7 @@ _GROUPED = re.compile(r"[0-9]{4}(?: [0-9]{4}){3}")
 IDENTIFIER = Identifier(
     entity=Entity.OMS,
     lengths=frozenset({16}),
-    label=r"(?:полис\w* )?омс|енп|oms|(?:медицинск\w* )?полис\w{0,2}|policy",
+    label=r"мед\w*полис\w*|(?:полис\w* )?омс|енп|oms|(?:медицинск\w* )?полис\w{0,2}|policy",
     score=_score,
 )
 

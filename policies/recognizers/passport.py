@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from policies.entities import Entity
-from policies.finding import Finding
 from policies.recognizers.identifier import LABELLED, UNLIKELY, Example, Identifier, Number
 
 
 def plausible(series: str) -> bool:
     """Whether four digits can be a series: a region of ОКАТО, then a year since 1997."""
     return series[:2] not in _NO_REGION and (series[2:] >= "97" or series[2:] <= "29")
-
-
-def find_split(lower: str) -> Iterator[Finding]:
-    """Series and number with words between them: «серия 45 10, номер 123456»."""
-    for anchor in _SERIES.finditer(lower):
-        match = _SPLIT.match(lower, anchor.end())
-        if match:
-            yield Finding(*match.span("series"), Entity.PASSPORT, LABELLED)
-            yield Finding(*match.span("number"), Entity.PASSPORT, LABELLED)
 
 
 def _score(number: Number, labelled: bool) -> float:
@@ -40,16 +29,10 @@ _NO_REGION = frozenset(
 _CANONICAL = re.compile(
     r"[0-9]{2} ?[0-9]{2}[ -]?[0-9]{6}|[0-9]{2} [0-9]{2} [0-9]{3} [0-9]{3}|[0-9]{4} [0-9]{3} [0-9]{3}"
 )
-_SERIES = re.compile(r"сери[яиюей]{1,2}|\bсер\.")
-_SPLIT = re.compile(
-    r"(?: паспорт\w{0,3})?[ :]{0,3}(?P<series>[0-9]{2} ?[0-9]{2})[ ,;.]{0,3}(?:№|n|no|номер\w{0,2}"
-    r"|ном\.)[ :№]{0,3}(?P<number>[0-9]{3} ?[0-9]{3})(?![0-9])"
-)
-
 IDENTIFIER = Identifier(
     entity=Entity.PASSPORT,
     lengths=frozenset({10}),
-    label=r"паспорт\w*|passport\w*|серия и номер|удостоверени\w* личности|п/п",
+    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п",
     score=_score,
 )
 
@@ -61,6 +44,9 @@ EXAMPLES = (
     Example("паспорт гражданина Российской Федерации серия и номер 4510 123456", ("4510 123456",)),
     Example("паспорт серии 4510 № 123456", ("4510", "123456")),
     Example("серия 45 10, номер 123 456", ("45 10", "123 456")),
+    Example("серия паспорта 4510, номер паспорта 123456", ("4510", "123456")),
+    Example('{"passport": {"series": "4510", "number": "123456"}}', ("4510", "123456")),
+    Example("passport_series;passport_number\n4510;123456", ("4510", "123456")),
     Example("4510 123456 — это паспорт", ("4510 123456",)),
     Example("паспорт 45 10 12 34 56 потерял", ("45 10 12 34 56",)),
     Example('{"passport": "4510123456"}', ("4510123456",)),

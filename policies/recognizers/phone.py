@@ -16,7 +16,7 @@ def _score(number: Number, labelled: bool) -> float:
         return LABELLED if labelled else _unlabelled(number)
     if count == 10 and number.digits[0] in "3489":
         return UNMISTAKABLE if labelled else LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
-    if count in {6, 7} and labelled and (number.bare or _LOCAL.fullmatch(number.written)):
+    if count in {5, 6, 7} and labelled and ((number.bare and count > 5) or _LOCAL.fullmatch(number.written)):
         return 0.6
     return 0.0
 
@@ -42,13 +42,12 @@ _GROUPED = re.compile(rf"[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,
 _WITHOUT_PREFIX = re.compile(
     r"\([0-9]{3,5}\) ?[0-9]{1,3}(?:[ -][0-9]{2}){2}|9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}"
 )
-SPOKEN_PREFIX = re.compile(r"(?<![а-яё])(?:плюс (?:семь|7)|\+ ?семь|восемь)[ -]$")
-"""The country code in words, before a number."""
-_LOCAL = re.compile(r"[0-9]{2,3}[ -][0-9]{2}[ -][0-9]{2}")
+_SPOKEN_CODE = re.compile(r"(?<![а-яё])(?:плюс(?: (?:семь|7))?|\+ ?семь|восемь)[ -]$")
+_LOCAL = re.compile(r"[0-9]{1,3}[ -][0-9]{2}[ -][0-9]{2}")
 
 IDENTIFIER = Identifier(
     entity=Entity.PHONE,
-    lengths=frozenset({6, 7, *range(8, 16)}),
+    lengths=frozenset({5, 6, 7, *range(8, 16)}),
     label=(
         r"тел(?:ефон\w*)?|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
         r"|факс\w*"
@@ -56,6 +55,7 @@ IDENTIFIER = Identifier(
         r"|(?:мой|моя|твой|твоя|его|её|ее|их|наш) номер\w*|номер клиента"
     ),
     score=_score,
+    prefix=_SPOKEN_CODE,
 )
 
 EXAMPLES = (

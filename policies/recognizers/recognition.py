@@ -12,8 +12,23 @@ from collections.abc import Callable, Iterable, Iterator
 from policies import names
 from policies.finding import Finding
 from policies.folding import fold
-from policies.recognizers import birth_date, credentials, email, numbers, special
-from policies.recognizers.tables import Headings
+from policies.recognizers import (
+    address,
+    birth_date,
+    cadastre,
+    credentials,
+    email,
+    encoded,
+    geo,
+    ip,
+    mac,
+    numbers,
+    plate,
+    special,
+    username,
+    vin,
+)
+from policies.recognizers.tables import Headings, Tables
 
 
 def recognize(text: str, checkpoint: Callable[[], None] = lambda: None) -> tuple[Finding, ...]:
@@ -21,11 +36,21 @@ def recognize(text: str, checkpoint: Callable[[], None] = lambda: None) -> tuple
 
     `checkpoint` is called between windows; what it raises ends the work.
     """
+    return _plainly(text, checkpoint, encodings=True)
+
+
+def _plainly(text: str, checkpoint: Callable[[], None], *, encodings: bool = False) -> tuple[Finding, ...]:
+    """The same; what is encoded in the text is read once, and what is encoded in that not at all."""
     findings: list[Finding] = []
+    tables = Tables(text, checkpoint)
     for core_start in range(0, max(len(text), 1), _WINDOW):
         checkpoint()
         findings += credentials.find(text, core_start, core_start + _WINDOW)
-        findings += _in_window(text, core_start)
+        if encodings:
+            findings += encoded.find(
+                text, core_start, core_start + _WINDOW, lambda hidden: _plainly(hidden, checkpoint)
+            )
+        findings += _in_window(text, core_start, tables)
     return resolve(findings)
 
 
@@ -56,16 +81,25 @@ _MARGIN = 320  # characters seen on both sides besides: longer than any finding 
 _WORTH_KEEPING = 4  # characters; shorter remains of an overlap are separators and endings
 
 
-def _in_window(text: str, core_start: int) -> Iterator[Finding]:
+def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
     start = max(0, core_start - _MARGIN)
     folded = fold(text[start : core_start + _WINDOW + _MARGIN])
     persons = list(names.find(folded.text, folded.lower))
-    headings = Headings(folded.lower)
+    headings = Headings(folded, tables, start)
     found = [
         *persons,
         *numbers.find(folded.text, folded.lower, headings),
         *email.find(folded.lower),
         *birth_date.find(folded.lower, persons, headings),
+        *ip.find(folded.lower),
+        *mac.find(folded.lower),
+        *cadastre.find(folded.lower),
+        *plate.find(folded.text, folded.lower),
+        *vin.find(folded.lower),
+        *geo.find(folded.lower),
+        *credentials.find_cells(folded.lower, headings),
+        *address.find(folded.text, folded.lower, persons, headings),
+        *username.find(folded.lower, headings),
         *special.find(folded.lower, persons),
     ]
     for finding in found:

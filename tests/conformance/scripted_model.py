@@ -50,7 +50,12 @@ def wanted(request: Json, tools: dict[str, Json], said: str) -> str | None:
         return next((name for name in tools if name in said), next(iter(tools)))
     if request["messages"][-1]["role"] == "tool":
         return None
-    return next((name for name in tools if name in said or name.split("_")[-1] in said), None)
+    return next((name for name in tools if is_asked_for(name, said.casefold())), None)
+
+
+def is_asked_for(name: str, said: str) -> bool:
+    """Whether a model that is free to choose would call this tool: `said` speaks of it, or of "the tool"."""
+    return any(word in said for word in (name.casefold(), name.casefold().split("_")[-1], "using the tool"))
 
 
 def written(value: object) -> str:

@@ -19,6 +19,38 @@ def kinds(text):
         ("инн 9123456789", [(Entity.INN, "9123456789")]),
         ("карта 4111 1111 1111 1111", [(Entity.BANK_CARD, "4111 1111 1111 1111")]),
         ("омс 4111 1111 1111 1111", [(Entity.OMS, "4111 1111 1111 1111")]),
+        # fifteen
+        ("imei 304500116000157", [(Entity.IMEI, "304500116000157")]),
+        ("огрнип 356938035643809", [(Entity.OGRNIP, "356938035643809")]),
+        ("эптс 164301000123456", [(Entity.VEHICLE_DOC, "164301000123456")]),
+        # ten
+        ("в/у 4510 123456", [(Entity.DRIVER_LICENSE, "4510 123456")]),
+        ("стс 4510 123456", [(Entity.VEHICLE_DOC, "4510 123456")]),
+        ("паспорт ТС 4510 123456", [(Entity.VEHICLE_DOC, "4510 123456")]),
+        (
+            "паспорт 4510 123456, в/у 9911 123456",
+            [(Entity.PASSPORT, "4510 123456"), (Entity.DRIVER_LICENSE, "9911 123456")],
+        ),
+        # nine
+        ("загранпаспорт 044525225", [(Entity.INTL_PASSPORT, "044525225")]),
+        ("паспорт 75 1234567", [(Entity.INTL_PASSPORT, "75 1234567")]),
+        # seven and six, with letters before them
+        ("военный билет АК 1234567", [(Entity.MILITARY_ID, "АК 1234567")]),
+        ("таб. № 1234567", [(Entity.EMPLOYEE_ID, "1234567")]),
+        ("тел. 1234567", [(Entity.PHONE, "1234567")]),
+        ("к/п 770-045, тел. 770-45-12", [(Entity.DEPT_CODE, "770-045"), (Entity.PHONE, "770-45-12")]),
+        ("права 77 УН 123456", [(Entity.DRIVER_LICENSE, "77 УН 123456")]),
+        ("птс 77 УН 123456", [(Entity.VEHICLE_DOC, "77 УН 123456")]),
+        ("свидетельство о рождении II-МЮ 123456", [(Entity.BIRTH_CERT, "II-МЮ 123456")]),
+        # series and number apart: the document that is named
+        ("паспорт серия 4510 номер 123456", [(Entity.PASSPORT, "4510"), (Entity.PASSPORT, "123456")]),
+        ("в/у серия 7716 номер 123456", [(Entity.DRIVER_LICENSE, "7716"), (Entity.DRIVER_LICENSE, "123456")]),
+        ("стс серия 77 34 № 123456", [(Entity.VEHICLE_DOC, "77 34 № 123456")]),
+        ("загран серия 72 номер 1234567", [(Entity.INTL_PASSPORT, "72"), (Entity.INTL_PASSPORT, "1234567")]),
+        # sixteen and twenty
+        ("imei 4111111111111111", [(Entity.IMEI, "4111111111111111")]),
+        ("счёт 40817810099910004312", [(Entity.BANK_ACCOUNT, "40817810099910004312")]),
+        ("УИН 40817810099910004312", [(Entity.BANK_ACCOUNT, "40817810099910004312")]),
         (
             "паспорт 4510 123456, СНИЛС 112-233-445 95",
             [(Entity.PASSPORT, "4510 123456"), (Entity.SNILS, "112-233-445 95")],
@@ -37,6 +69,11 @@ def test_the_nearest_word_decides_what_a_number_is(text, expected):
         "КПП 770701001",
         "ОГРН 1027700132195",
         "заказ 89123456789",
+        "ОКПО 12345678",
+        "договор 4510 123456",
+        "заявка 123-456",
+        "код 4512",
+        "2024 год",
         "штрихкод 4607001234567",
         "a1b2c3d4-4510-8905-1234-123456789012",
     ],
@@ -62,3 +99,43 @@ def test_a_word_on_the_line_above_speaks_only_for_a_number_that_stands_alone():
 
 def test_a_sentence_with_commas_is_no_table_header():
     assert kinds("Вот, смотри, паспорт\nраз, два, 4510123456") == []
+
+
+def test_a_heading_far_above_still_speaks_for_its_column():
+    rows = "\n".join(f"Товар;{number:05};склад" for number in range(1_000))
+    table = f"name;phone;note\n{rows}\nИванов Иван;9123456789;\n"
+    assert kinds(table)[-1] == (Entity.PHONE, "9123456789")
+
+
+def test_a_separator_inside_a_quoted_cell_parts_no_columns():
+    table = 'fio,address,passport\n"Иванов Иван","г. Тверь, ул. Лесная, д. 5, кв. 12",4510123456'
+    assert [kind for kind, _ in kinds(table)] == [Entity.PERSON, Entity.ADDRESS, Entity.PASSPORT]
+
+
+def test_a_table_drawn_with_bars_has_headings_too():
+    table = "| ФИО | СНИЛС | Табельный |\n|---|---|---|\n| Иванов Иван | 11223344595 | 01234 |"
+    assert [kind for kind, _ in kinds(table)] == [Entity.PERSON, Entity.SNILS, Entity.EMPLOYEE_ID]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"clientPhone": "9123456789"}', Entity.PHONE),
+        ('{"client_phone": 9123456789}', Entity.PHONE),
+        ('{"клиент": {"паспорт": {"номер": "4510123456"}}}', Entity.PASSPORT),
+        ('{\\"passport\\": \\"4510123456\\"}', Entity.PASSPORT),
+        ("client:\n  driver_license: 9911123456", Entity.DRIVER_LICENSE),
+        ("<militaryId>АК 1234567</militaryId>", Entity.MILITARY_ID),
+        ("level=info employeeId=012345 msg=ok", Entity.EMPLOYEE_ID),
+        ("UPDATE t SET inn = '500100732259' WHERE id = 1", Entity.INN),
+        ("SELECT 1 FROM t WHERE foreign_passport = '751234567'", Entity.INTL_PASSPORT),
+        ('"\\u0441\\u043d\\u0438\\u043b\\u0441": "11223344595"', Entity.SNILS),
+    ],
+)
+def test_a_key_says_what_its_value_is(text, expected):
+    assert [kind for kind, _ in kinds(text)] == [expected]
+
+
+@pytest.mark.parametrize("name", ["order_id", "amount", "sku", "version", "ticket"])
+def test_a_key_of_something_else_keeps_a_number_from_being_taken_for_data(name):
+    assert kinds(f'{{"{name}": "4510123456"}}') == []

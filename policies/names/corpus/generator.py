@@ -58,6 +58,75 @@ def filled(context: str, draw: Random) -> Labelled:
     return Labelled("".join([*pieces, context[last:]]), _joined("".join([*pieces, context[last:]]), spans))
 
 
+COMMON: list[str] = []  # words of the language that name nobody; filled by whoever trains
+
+
+def jumbled(labelled: Labelled, draw: Random) -> Labelled:
+    """Some of the words that are nobody's name become other such words, brands and abbreviations others: no word of a context stands for itself."""
+    if not COMMON:
+        return labelled
+    pieces: list[str] = []
+    spans: list[tuple[int, int, str]] = []
+    last = 0
+    taken = list(labelled.spans)
+    length = 0
+    for word in _WORD.finditer(labelled.text):
+        while taken and taken[0][1] <= word.start():
+            taken.pop(0)
+        if taken and taken[0][0] < word.end():
+            continue
+        other = _other(word[0], draw)
+        if other:
+            pieces.append(labelled.text[last : word.start()])
+            pieces.append(other)
+            last = word.end()
+    pieces.append(labelled.text[last:])
+    # The spans move by as much as what stands before them has grown.
+    text = "".join(pieces)
+    moved: list[int] = []
+    place = 0
+    for number, piece in enumerate(pieces):
+        if number % 2 == 0:
+            moved.extend(range(length, length + len(piece)))
+            place += len(piece)
+        else:
+            original = _WORD.match(labelled.text, place)
+            size = original.end() - place if original else 0
+            moved.extend([length] * size)
+            place += size
+        length += len(piece)
+    moved.append(length)
+    for start, end, label in labelled.spans:
+        spans.append((moved[start], moved[end - 1] + 1, label))
+    return Labelled(text, tuple(spans))
+
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _other(word: str, draw: Random) -> str:
+    """What takes a word's place; empty for the most."""
+    chance = draw.random()
+    if word.isascii():
+        if len(word) < 3 or chance > 0.06:
+            return ""
+        made = "".join(
+            draw.choice(("ka", "lo", "ri", "no", "ta", "me", "vex", "pro", "max", "dor", "wi", "lux", "tec", "gra"))
+            for _ in range(draw.randrange(2, 4))
+        )
+        return made.upper() if word.isupper() else made.capitalize() if word[0].isupper() else made
+    if word.isupper() and 2 <= len(word) <= 5:
+        return (
+            "".join(draw.choice("АБВГДЕЗИКЛМНОПРСТУФХЦЧШЭЮЯ") for _ in range(draw.randrange(2, 5)))
+            if chance < 0.15
+            else ""
+        )
+    if len(word) < 4 or chance > 0.07:
+        return ""
+    other = draw.choice(COMMON)
+    return other.capitalize() if word[0].isupper() and word[1:].islower() else other if word.islower() else ""
+
+
 def noisy(labelled: Labelled, draw: Random) -> Labelled:
     """The text as somebody types it: in lower case, without punctuation, in capitals, with slips, without ё."""
     kind = draw.random()
@@ -246,14 +315,14 @@ def _slipped(labelled: Labelled, draw: Random) -> Labelled:
     return labelled._replace(text="".join(text))
 
 
-def samples(count: int, seed: int, *, keep: Callable[[int], bool] = lambda _: True) -> Iterator[Labelled]:
-    """`count` texts: every context in turn, in a random order anew each time round. `keep` chooses contexts by their number."""
+def samples(count: int, seed: int, *, keep: Callable[[str], bool] = lambda _: True) -> Iterator[Labelled]:
+    """`count` texts: every context in turn, in a random order anew each time round. `keep` chooses contexts."""
     draw = Random(seed)
-    chosen = [text for number, (_, text) in enumerate(contexts()) if keep(number)]
+    chosen = [text for _, text in contexts() if keep(text)]
     made = 0
     while True:
         for context in draw.sample(chosen, len(chosen)):
             if made == count:
                 return
             made += 1
-            yield noisy(filled(context, draw), draw)
+            yield noisy(jumbled(filled(context, draw), draw), draw)

@@ -61,11 +61,35 @@ def person(draw: Random, gender: str) -> Person:
     first, pets = draw.choices(_firsts(female), weights=_first_weights(female))[0]
     father = draw.choices(_firsts(False), weights=_first_weights(False))[0][0]
     kind = draw.random()
-    if kind < 0.86:
+    if kind < 0.08:
+        return invented(draw, female)
+    if kind < 0.84:
         return Person(
             female, _surname(draw, female), first, patronymic_of(father, female), draw.choice(pets or [first])
         )
     return foreign(draw, female)
+
+
+def invented(draw: Random, female: bool) -> Person:
+    """A name that nobody has: what stands around it must tell that it is one."""
+
+    def made(least: int, most: int) -> str:
+        word = "".join(draw.choice(_SYLLABLES) for _ in range(draw.randrange(least, most)))
+        return word[0].upper() + word[1:]
+
+    surname, first = made(1, 4), made(1, 4)
+    if draw.random() < 0.2:
+        surname = f"{surname}-{made(1, 3)}" if draw.random() < 0.5 else f"{surname}-{made(1, 3).lower()}"
+    if draw.random() < 0.15:
+        first = f"{first}-{made(1, 3)}"
+    father = patronymic_of(made(1, 3), female) if draw.random() < 0.8 else ""
+    return Person(female, surname, first, father, first)
+
+
+_SYLLABLES = (
+    "ай ба бо бэ ва ги го да до ду дза ер жа жи за зе иль ка ки ко ку ла ле ли ло лу ма ме ми мо на не ни но ня о ол он ор ра ре ри ро ру са се си со су та те ти то ту у ул ум ур ха хе хо ча че чо ша ше шу эр ю ян яр "
+    "бал бек бул гар дан дар дор жан зар ким кур лан лин мар мир нар нур ой рам рин сал сан тар тол фан хан хон цын чан чул шар юн"
+).split()
 
 
 def foreign(draw: Random, female: bool) -> Person:
@@ -303,6 +327,8 @@ def placed(where: Address, form: str, draw: Random) -> str:
     flat = draw.choice([", кв. ", ", кв.", ", квартира ", "-"]) + where.flat if draw.random() < 0.75 else ""
     city = draw.choice(["г. ", "г.", "город ", ""]) + where.city
     match form:
+        case "" if draw.random() < 0.25:
+            return _loose(where, draw)
         case "":
             village = draw.random() < 0.12
             place = (
@@ -318,6 +344,8 @@ def placed(where: Address, form: str, draw: Random) -> str:
                 home + flat,
             ]
             return ", ".join(part for part in parts if part)
+        case "short" if draw.random() < 0.2:
+            return _loose(where, draw)
         case "short":
             return f"{kind} {where.street}, {home}{flat}"
         case "chat":
@@ -335,3 +363,52 @@ def placed(where: Address, form: str, draw: Random) -> str:
         case "zip":
             return where.zip
     raise ValueError(f"no form of an address `{form}`")
+
+
+def _loose(where: Address, draw: Random) -> str:
+    """An address as people say it: no types, a microdistrict, numbers in words, how to find the door."""
+    house, flat = where.house.split()[0], where.flat
+    door = draw.choice(
+        [
+            "",
+            f", под. {draw.randrange(1, 9)}",
+            f", подъезд {draw.randrange(1, 9)}, этаж {draw.randrange(1, 17)}",
+            f" п.{draw.randrange(1, 9)}",
+        ]
+    )
+    match draw.randrange(8):
+        case 0:
+            return f"{where.city}, {where.street} {house}-{flat}{door}"
+        case 1:
+            return f"{draw.choice(['мкр.', 'мкр', 'микрорайон', 'м-н'])} {draw.choice(['Южный', 'Северный', 'Солнечный', 'Заречный', 'Юбилейный'])}, {house}-{flat}"
+        case 2:
+            return f"{where.city}, {draw.randrange(1, 20)}-й микрорайон, {draw.choice(['д. ', ''])}{house}, кв. {flat}"
+        case 3:
+            return f"{where.street} {spoken(min(int(re.sub(r'[^0-9]', '', house) or '1'), 499))} квартира {spoken(int(flat))}"
+        case 4:
+            return f"город {where.city} улица {where.street} дом {spoken(min(int(re.sub(r'[^0-9]', '', house) or '1'), 499))} квартира {spoken(int(flat))}"
+        case 5:
+            return f"{where.region}, {draw.choice(['СНТ', 'ДНП', 'тер. СНТ'])} {draw.choice(['«Берёзка»', 'Заря-2', '«Энергетик»', 'Дружба'])}, {draw.choice(['уч.', 'участок'])} {flat}"
+        case 6:
+            return f"{where.zip}, {where.city}, {where.street}, {house}, {draw.choice(['общ., ком.', 'ком.', 'комн.', 'офис'])} {flat}"
+        case _:
+            return f"{where.city.lower()} {where.street.lower()} {house} {draw.choice(['кв', 'кв.', '-'])} {flat}{door}"
+
+
+_UNITS = "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать".split()
+_TENS = "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто".split()
+_HUNDREDS = "сто двести триста четыреста".split()
+
+
+def spoken(number: int) -> str:
+    """A number below 500 in words."""
+    words = []
+    if number >= 100:
+        words.append(_HUNDREDS[number // 100 - 1])
+        number %= 100
+    if number >= 20:
+        words.append(_TENS[number // 10 - 2])
+        number %= 10
+    if number or not words:
+        words.append(_UNITS[number])
+    return " ".join(words)

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -40,6 +41,11 @@ LAYERS = ((128, 1), (96, 2), (80, 4), (64, 1))  # width, dilation
 HELD_OUT = 10  # every tenth context is for looking at, not for training
 
 
+def is_held_out(context: str) -> bool:
+    """By the text itself, so that a context stays where it is when others come."""
+    return zlib.crc32(context.encode()) % HELD_OUT == 0
+
+
 class Tagger(nn.Module):
     def __init__(self, vectors: np.ndarray) -> None:
         super().__init__()
@@ -68,18 +74,20 @@ class Tagger(nn.Module):
 
 
 def encode(labelled: generator.Labelled, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = network.tokens(labelled.text)
-    seen = network.features(found, rows, Headings(fold(labelled.text), Tables(labelled.text)))
+    folded = fold(labelled.text)
+    found = network.tokens(folded.text)
+    seen = network.features(found, rows, Headings(folded, Tables(labelled.text)))
     labels = np.zeros(len(found), np.int64)
-    at = 0
-    for start, end, kind in labelled.spans:
-        while at < len(found) and found[at].end <= start:
-            at += 1
-        first = True
-        while at < len(found) and found[at].start < end:
-            labels[at] = {"PER": 1, "ADR": 3}[kind] + (not first)
+    spans = list(labelled.spans)
+    first = True
+    for at, token in enumerate(found):
+        start, end = folded.original(token.start, token.end)
+        while spans and spans[0][1] <= start:
+            spans.pop(0)
+            first = True
+        if spans and spans[0][0] < end:
+            labels[at] = {"PER": 1, "ADR": 3}[spans[0][2]] + (not first)
             first = False
-            at += 1
     return seen.ids, seen.bits, labels
 
 
@@ -205,6 +213,20 @@ def navec(path: Path) -> tuple[list[str], np.ndarray]:
     return words, np.stack([np.zeros(300, np.float32), *vectors]).astype(np.float32)
 
 
+def common(words: Sequence[str]) -> list[str]:
+    """Those that are words of the language and, in every reading, nobody's and no place's name."""
+    import pymorphy3
+
+    analyzer = pymorphy3.MorphAnalyzer()
+    found = []
+    for word in words:
+        if len(word) > 3 and word.isalpha() and not word.isascii() and analyzer.word_is_known(word):
+            tags = [str(parse.tag) for parse in analyzer.parse(word)]
+            if not any(mark in tag for tag in tags for mark in ("Name", "Surn", "Patr", "Geox", "Orgn", "Init")):
+                found.append(word)
+    return found
+
+
 def export(model: Tagger, words: list[str], path: Path) -> None:
     """The weights as the run time reads them: vectors projected and rounded to a byte, the rest to half precision."""
     with torch.no_grad():
@@ -243,9 +265,10 @@ def main() -> None:
     torch.set_num_threads(2)
     people.RARE += chosen.surnames.read_text(encoding="utf-8").split()
     words, vectors = navec(chosen.navec)
+    generator.COMMON += common(words[:60_000])
     rows = {word: row for row, word in enumerate(words, 1)}
     model = Tagger(vectors)
-    held = [encode(each, rows) for each in generator.samples(1500, 1, keep=lambda number: number % HELD_OUT == 0)]
+    held = [encode(each, rows) for each in generator.samples(1500, 1, keep=is_held_out)]
     papers = news(chosen.news) if chosen.news else []
     steps = chosen.epochs * (chosen.texts + len(papers)) // 48 + chosen.epochs
     optimizer = torch.optim.AdamW(
@@ -256,7 +279,7 @@ def main() -> None:
     for epoch in range(chosen.epochs):
         began, draw = time.time(), Random(chosen.seed * 1000 + epoch)
         texts = generator.samples(
-            chosen.texts, draw.randrange(2**31), keep=lambda number: chosen.all or number % HELD_OUT != 0
+            chosen.texts, draw.randrange(2**31), keep=lambda context: chosen.all or not is_held_out(context)
         )
         encoded = [encode(each, rows) for each in texts] + [
             encode(generator.noisy(each, draw), rows) for each in papers

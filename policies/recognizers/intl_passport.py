@@ -1,0 +1,61 @@
+"""The passport for travel abroad: a series of two digits and a number of seven, no check digit; and the lines a machine reads of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, UNLIKELY, UNMISTAKABLE, Example, Identifier, Number
+
+
+def find_machine_read(lower: str) -> Iterator[Finding]:
+    """The second line of the machine-readable zone (ICAO 9303, part 4): number, birth date, sex and expiry of a Russian."""
+    place = lower.find("rus")
+    while place >= 0:
+        line = _LINE.match(lower, max(0, place - 10))
+        if line:
+            yield Finding(*line.span(), Entity.INTL_PASSPORT, LABELLED)
+        place = lower.find("rus", place + 3)
+
+
+def _score(number: Number, labelled: bool) -> float:
+    if not labelled:
+        return UNLIKELY  # БИК and КПП have nine digits too
+    return LABELLED if _CANONICAL.fullmatch(number.written) else UNMISTAKABLE
+
+
+_CANONICAL = re.compile(r"[0-9]{2} ?(?:№ ?)?[0-9]{7}")
+_LINE = re.compile(r"[0-9]{9}[0-9<]rus[0-9]{6}[0-9<][mf<][0-9]{6}[0-9<][0-9<]{0,16}")
+
+IDENTIFIER = Identifier(
+    entity=Entity.INTL_PASSPORT,
+    lengths=frozenset({9}),
+    label=(
+        r"загран\w*(?:[ -]паспорт\w*)?|зп|паспорт\w* (?:\(загран\w*\)|загран\w*)"
+        r"|(?:international|foreign|travel|intl|abroad)[ _]?(?:passport|document|doc)\w*"
+        r"|passport[ _]?(?:intl|international|foreign|abroad)|zagran\w*"
+    ),
+    score=_score,
+    shares=frozenset({Entity.PASSPORT}),  # «Passport No 75 1234567»: the count of digits says which one
+)
+
+EXAMPLES = (
+    Example("загранпаспорт 75 1234567", ("75 1234567",)),
+    Example("Загранпаспорт серия 71 № 1234567", ("71 № 1234567",)),
+    Example("заграничный паспорт 751234567 действует до мая", ("751234567",)),
+    Example("загран 65 №1234567 просрочен", ("65 №1234567",)),
+    Example("Паспорт (загран): 75 1234567", ("75 1234567",)),
+    Example("Passport No 75 1234567", ("75 1234567",)),
+    Example('{"foreignPassport": "751234567"}', ("751234567",)),
+    Example("загранник 75 12 34 567", ("75 12 34 567",)),
+    Example("fio;zagran\nПетрова Анна;751234567", ("751234567",)),
+    Example("75 1234567 — это загранпаспорт", ("75 1234567",)),
+    Example("7512345678RUS8705057F2903141<<<<<<<<<<<<<<02", ("7512345678RUS8705057F2903141<<<<<<<<<<<<<<02",)),
+    Example("БИК 044525225"),
+    Example("КПП 770701001 в реквизитах"),
+    Example("Заказ 751234567 собран"),
+    Example("загранпаспорт готов, код заявки 123456789"),
+    Example("Скидка 75 1234567 раз"),
+)

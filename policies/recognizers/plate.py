@@ -1,0 +1,89 @@
+"""Registration plates of vehicles (ГОСТ Р 50577): twelve letters that both alphabets have, digits, and the code of a region."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policies.entities import Entity
+from policies.finding import Finding
+from policies.recognizers.identifier import LABELLED, UNMISTAKABLE, Example
+
+
+def find(text: str, lower: str) -> Iterator[Finding]:
+    """Plates in a folded text."""
+    for match in _PLATE.finditer(lower):
+        region = match["region"] or match["other_region"] or ""
+        if region and not _is_region(region):
+            continue
+        letters = "".join(character for character in match[0] if character.isalpha())
+        if not (letters.isascii() or letters.translate(_CYRILLIC) == letters):
+            continue
+        labelled = _LABEL.search(lower, max(0, match.start() - _BEFORE), match.start()) or _VEHICLE.match(
+            lower, match.end()
+        )
+        if labelled:
+            yield Finding(*match.span(), Entity.PLATE, LABELLED)
+        elif match["number"] and match["number"] != "000" and region and _is_plain(text[match.start() : match.end()]):
+            yield Finding(*match.span(), Entity.PLATE, UNMISTAKABLE)
+
+
+_BEFORE = 40
+_LETTERS = "авекмнорстухabekmhopctyx"
+_CYRILLIC = str.maketrans("", "", "abekmhopctyx")
+_PLATE = re.compile(
+    rf"(?<![0-9a-zа-яё_-])(?:[{_LETTERS}][ ]?(?P<number>[0-9]{{3}})[ ]?[{_LETTERS}]{{2}}(?:[ /|_-]{{0,2}}\(?(?P<region>[0-9]{{2,3}})\)?)?"
+    rf"|(?:[0-9]{{4}}[ ]?[{_LETTERS}]{{2}}|[{_LETTERS}]{{2}}[ ]?[0-9]{{3,4}})[ /|-]?(?P<other_region>[0-9]{{2,3}})"
+    rf")(?: ?ru[s]?(?![a-z]))?(?![0-9a-zа-яё_-])"
+)
+_LABEL = re.compile(
+    r"(?<![а-яёa-z])(?:(?:гос|рег|авто)[а-яё]*\.?[ -]?(?:рег[а-яё.]* ?)?(?:номер|знак|№)\w{0,3}|грз|г/н"
+    r"|г\.? ?н\.|г\.?р\.?з\.?|номер\w{0,3}"
+    r"|знак\w{0,2}|авто\w*|машин\w*|т/с|тс|прицеп\w*|мотоцикл\w*|такси|пропуск\w*|(?:license |car "
+    r"|reg )?plate\w*|car|auto|[a-z]*plate)"
+    r"(?:[ _:=№\"'.,-]{1,4}(?:[a-zа-яё]{2,12}[ _:=№\"'.,-]{1,3}){0,3})$"
+)
+_VEHICLE = re.compile(r"[ ,(-]{1,3}(?:гос|авто|машин|один хозяин|рег|мой номер)")
+
+
+def _is_region(code: str) -> bool:
+    """Whether a code was given to a region: two digits, or the same with 1 to 9 before them for the large ones."""
+    return code in _REGIONS if len(code) == 3 else code != "00"
+
+
+# fmt: off
+_REGIONS = frozenset({
+    "102", "113", "116", "118", "121", "122", "123", "124", "125", "126", "130", "134", "136", "138", "142", "147",
+    "150", "152", "154", "155", "156", "158", "159", "161", "163", "164", "172", "173", "174", "177", "178", "180",
+    "181", "182", "184", "185", "186", "188", "190", "193", "196", "197", "198", "199", "202", "206", "216", "217",
+    "224", "238", "250", "252", "254", "277", "288", "299", "323", "351", "550", "702", "716", "725", "750", "754",
+    "761", "763", "774", "777", "790", "797", "799", "977",
+})
+# fmt: on
+
+
+def _is_plain(written: str) -> bool:
+    """Whether a plate can be told from words and a number without help: «А123ВС77», but not «в 200 км 50»."""
+    return " " not in written.rstrip("0123456789").rstrip() or written.upper() == written
+
+
+EXAMPLES = (
+    Example("А123ВС77", ("А123ВС77",)),
+    Example("госномер А 123 ВС 777", ("А 123 ВС 777",)),
+    Example("продам киа рио а123вс 77 один хозяин", ("а123вс 77",)),
+    Example("г/н x123yx750", ("x123yx750",)),
+    Example("Машина A123BC/197 во дворе", ("A123BC/197",)),
+    Example("номер машины а 123 вс", ("а 123 вс",)),
+    Example("прицеп АО 1234 77", ("АО 1234 77",)),
+    Example("мотоцикл 1234 АО 77", ("1234 АО 77",)),
+    Example('{"plate": "А123ВС77"}', ("А123ВС77",)),
+    Example("Въезд: М001ММ 99 RUS, пропустить", ("М001ММ 99 RUS",)),
+    Example("гос. рег. знак К777КК-178", ("К777КК-178",)),
+    Example("такси АО 123 77", ("АО 123 77",)),
+    Example("едем в 200 км 50 минут"),
+    Example("с 100 ру 50 штук"),
+    Example("Артикул Б123ВС77"),
+    Example("А123ВС00"),
+    Example("ГОСТ Р 123 МЭК 50"),
+    Example("уу123456789"),
+)
