@@ -130,7 +130,7 @@ def _price(tariff: Tariff | None) -> str:
     parts = [
         f"{title} {_number(value)}"
         for title, value in (("вход", tariff.input), ("выход", tariff.output), ("кэш", tariff.cached))
-        if value is not None
+        if value is not None and not (value is tariff.cached and value == tariff.input)
     ]
     words = [f"{', '.join(parts)} за {_grouped(tariff.per)} токенов"] if parts else []
     if tariff.per_hour is not None:
@@ -146,7 +146,9 @@ def _grouped(count: int) -> str:
 
 
 def _number(value: Decimal) -> str:
-    return f"{value.normalize():f}".replace(".", ",")
+    shown = f"{value.normalize():f}"
+    kopecks = shown.partition(".")[2]
+    return (f"{value:.2f}" if len(kopecks) == 1 else shown).replace(".", ",")
 
 
 def _checks_table(name: str, checks: Sequence[Check]) -> Table:

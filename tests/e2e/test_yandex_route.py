@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from appliance.events import Intent, Outcome
+from tests.e2e.in_thread import served
 from tests.e2e.running import Installed, Running, running
 from tests.providers.fakes import yandex_server as fake
 
@@ -41,22 +40,8 @@ async def echo(request: web.Request, body: dict) -> web.StreamResponse:
 
 @pytest.fixture
 def yandex() -> Iterator[fake.YandexServer]:
-    server = fake.YandexServer(echo)
-    started, stop = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        async with server.running():
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    started.wait()
-    yield server
-    loops[0].call_soon_threadsafe(stop.set)
-    thread.join()
+    with served(fake.YandexServer(echo)) as server:
+        yield server
     assert server.violations == [], "a text was sent that the vendor would have kept"
 
 
