@@ -87,6 +87,8 @@ bench: setup-dev
 	$(BIN)/python tests/bench/audit/bench_append.py
 	$(BIN)/python tests/bench/pii/bench_detector.py
 	$(BIN)/python tests/bench/providers/bench_openai_compatible.py
+	$(BIN)/python tests/bench/providers/bench_adapters.py
+	$(BIN)/python tests/bench/bench_streams.py
 
 # A week of cooldown: nothing younger is locked. Needs uv on PATH.
 lock:
