@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly lock clean help
+.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -82,6 +82,21 @@ $(VENV)-agents/.ready: tests/conformance/agents.lock
 	$(VENV)-agents/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# Trains the tagger of names and addresses anew: two cores, a quarter of an hour. Its weights are in the repository; nobody has to.
+# NEWS=/path/to/factRuEval-2016/devset adds labelled news.
+NEWS ?=
+train-names: $(VENV)-train/.ready
+	$(VENV)-train/bin/python policies/names/corpus/train.py --all $(if $(NEWS),--news "$(NEWS)") \
+	  --navec "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/emb/navec_news_v1_1B_250K_300d_100q.tar" \
+	  --surnames "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/dict/last.txt" \
+	  --epochs 26 --texts 24000
+
+$(VENV)-train/.ready: policies/names/corpus/requirements.txt
+	$(PYTHON) -m venv $(VENV)-train
+	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check --no-deps natasha==1.6.0 navec==0.10.0
+	@touch $@
+
 bench: setup-dev
 	$(BIN)/python tests/bench/bench_gateway.py
 	$(BIN)/python tests/bench/audit/bench_append.py
@@ -99,4 +114,4 @@ lock:
 	printf 'pydantic-ai-slim[openai]\ninstructor\nopenai>=3,<4\npytest\npytest-asyncio\npytest-socket\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/agents.lock
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from policies import names
 from policies.entities import Entity
 from policies.errors import DetectorFailedError, DetectorTimeoutError
 from policies.finding import Finding, Text
@@ -25,7 +26,7 @@ from policies.recognizers import recognize
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
-VERSION = "rules-2"
+VERSION = "names-1"
 """Changes whenever the same text may get other findings: it is recorded with every decision."""
 
 
@@ -210,6 +211,7 @@ def _load_analyzer() -> AnalyzerEngine:
         def enhance_using_context(self, text: str, raw_results: list[Any], *_: object, **__: object) -> list[Any]:  # noqa: ARG002 - as above
             return raw_results  # our recognisers weigh the context themselves, 40 to 60 characters both ways
 
+    names.load()
     engine = NoOpNlpEngine(models=[{"lang_code": "ru", "model_name": "none"}])
     engine.load()
     recognizer = Recognizer(supported_entities=[entity.value for entity in Entity], supported_language="ru")

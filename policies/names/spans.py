@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,19 +17,27 @@ if TYPE_CHECKING:
     from policies.names.network import Floats, Token
     from policies.recognizers.tables import Headings
 
-RELUCTANCE = 2.0
+RELUCTANCE = 4.0
 """How much more likely than nothing a name must be, as a logarithm: chosen on texts that are no part of the training."""
 
 
-def find(text: str, headings: Headings | None) -> Iterator[Finding]:
-    """Spans in a folded text, in order; they do not overlap."""
+SUPPORT = 5.0
+"""How much of that is taken off where the dictionary and its rules see a name too."""
+
+
+SUREST = 0.9
+"""A number with its check digit, an e-mail address or a word that announces something else is surer than the network."""
+
+
+def find(text: str, headings: Headings | None, supported: Sequence[Finding] = ()) -> Iterator[Finding]:
+    """Spans in a folded text, in order; they do not overlap. `supported`: what the rules found in it, in order."""
     found = tokens(text)
     if not found:
         return
     network = load()
     likely = network.probabilities(features(found, network.rows, headings))
-    for start, end, entity in _runs(likely):
-        score = float(1.0 - likely[start:end, 0].min())
+    for start, end, entity in _runs(likely, _reluctance(found, supported)):
+        score = min(float(1.0 - likely[start:end, 0].min()), SUREST)
         first, last = _trimmed(found, start, end)
         if first <= last:
             yield Finding(found[first].start, found[last].end, entity, score)
@@ -43,10 +51,23 @@ def load() -> Network:
     return Network.load()
 
 
-def _runs(likely: Floats) -> Iterator[tuple[int, int, Entity]]:
+def _reluctance(found: Sequence[Token], supported: Sequence[Finding]) -> Floats:
+    """For each token."""
+    result = np.full(len(found), RELUCTANCE, np.float32)
+    place = 0
+    for name in supported:
+        while place < len(found) and found[place].end <= name.start:
+            place += 1
+        while place < len(found) and found[place].start < name.end:
+            result[place] = RELUCTANCE - SUPPORT
+            place += 1
+    return result
+
+
+def _runs(likely: Floats, reluctance: Floats) -> Iterator[tuple[int, int, Entity]]:
     """Runs of tokens that are more likely a name or an address than nothing."""
     weighed = np.log(likely + 1e-9)
-    weighed[:, 0] += RELUCTANCE
+    weighed[:, 0] += reluctance
     labels = weighed.argmax(axis=1).tolist()
     place = 0
     while place < len(labels):

@@ -34,7 +34,7 @@ class _Word(msgspec.Struct):
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
-    """Names in a folded text; they do not overlap."""
+    """Names in a folded text; they do not overlap. A score of 0 says that this is somebody of the past or of fiction."""
     words = _words(text, lower)
     place = 0
     while place < len(words):
@@ -43,7 +43,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
             place += 1
             continue
         count, score = found
-        if score >= THRESHOLD:
+        renowned = score == NOBODY and count > 1 and _is_renowned(words[place : place + count])
+        if score >= THRESHOLD or renowned:
             last = words[place + count - 1]
             # «Иванов И.»: the dot belongs to the initial.
             end = last.end + 1 if last.initial and last.dotted else last.end
@@ -52,6 +53,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 
 
 SURE = 0.95
+ANNOUNCED = 0.9  # a lone name after a word for people
 PROBABLE = 0.75
 POSSIBLE = 0.55
 NOBODY = 0.0  # a name, but not of anybody whose data it could be
@@ -220,7 +222,7 @@ def _single(run: list[_Word], announced: bool, lower: str) -> tuple[int, float] 
     if kind & Kind.NEVER or len(word.lower) < 2:
         score = NOBODY
     elif announced and kind & _NAME and (word.capital or kind & Kind.FIRST or not common):
-        score = PROBABLE
+        score = ANNOUNCED if word.capital and not word.upper and not common else PROBABLE
     elif kind & (Kind.RENOWNED | Kind.VOICE):
         score = POSSIBLE if announced and word.capital else NOBODY
     elif kind & Kind.FIRST and len(word.lower) > 2:

@@ -15,10 +15,11 @@ import msgspec
 from policies.entities import Entity
 from policies.finding import Finding
 from policies.recognizers.address_examples import EXAMPLES
+from policies.recognizers.address_owner import is_of_a_firm
 from policies.recognizers.identifier import LABELLED, LIKELY, UNMISTAKABLE
 from policies.recognizers.tables import Headings
 
-__all__ = ["EXAMPLES", "find"]
+__all__ = ["EXAMPLES", "find", "may_be"]
 
 
 def find(text: str, lower: str, persons: Sequence[Finding], headings: Headings) -> Iterator[Finding]:
@@ -35,7 +36,8 @@ def find(text: str, lower: str, persons: Sequence[Finding], headings: Headings) 
             continue
         place = _extended(text, lower, place, done)
         done = place.end
-        if not _is_of_a_firm(lower, place, persons):
+        # A flat is a person's all the same.
+        if place.has_flat or not is_of_a_firm(lower, place.start, persons, has_office=place.has_office):
             yield Finding(place.start, place.end, Entity.ADDRESS, LABELLED if place.has_flat else UNMISTAKABLE)
     for match in _IN_LATIN.finditer(lower):
         yield Finding(*match.span(), Entity.ADDRESS, UNMISTAKABLE)
@@ -43,6 +45,18 @@ def find(text: str, lower: str, persons: Sequence[Finding], headings: Headings) 
     for start, end, heading in headings.cells():
         if _names_address(heading) and _LETTER.search(lower, start, end) and end - start <= _LONGEST:
             yield Finding(start, end, Entity.ADDRESS, LABELLED)
+
+
+def may_be(lower: str, found: Finding, persons: Sequence[Finding]) -> bool:
+    """Whether what somebody else takes for an address can be a person's: it is long enough, and no firm is its owner."""
+    spelled = lower[found.start : found.end]
+    if len(spelled) < _SHORTEST:
+        return False
+    return bool(_FLAT_WORD.search(spelled)) or not is_of_a_firm(lower, found.start, persons, has_office=False)
+
+
+_SHORTEST = 8  # characters of an address
+_FLAT_WORD = re.compile(r"(?<![а-яё])(?:кв|квартира|ком|комн|flat|apt)(?![а-яё])")
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -512,40 +526,6 @@ def _is_city(word: str) -> bool:
 
 
 # --- whose it is -----------------------------------------------------------------------------------------------------------
-
-
-def _is_of_a_firm(lower: str, place: _Place, persons: Sequence[Finding]) -> bool:
-    """Whether the nearest word that speaks of an owner speaks of an organisation; a flat is a person's all the same."""
-    if place.has_flat:
-        return False
-    owner, said = None, 0
-    for match in _OWNER.finditer(lower, max(0, place.start - 160), place.start):
-        owner, said = match.lastgroup, match.end()
-    if owner == "firm" and any(said <= person.start and person.end <= place.start for person in persons):
-        return False  # «ООО «Лига» и Петров П.П., г. Омск, …»
-    return owner == "firm" or (owner is None and place.has_office)
-
-
-_OWNER = re.compile(
-    r"(?<![а-яёa-z])(?:(?P<firm>ооо|ао|пао|зао|оао|нко|гбу|фгуп|муп|мбу|фгбу|ано|тсж|юр(?:идическ\w+"
-    r"|\.)? ?(?:адрес|лиц)\w*|юридическ\w+|юр\.|мест\w нахождени\w*"
-    r"|местонахождени\w*|огрн|кпп|бик|филиал\w*|банк\w*|магазин\w*|офис\w*|склад\w*|кафе|ресторан\w*"
-    r"|музе\w{1,2}|театр\w*|школ\w{1,2}|больниц\w|поликлиник\w|клиник\w|отел\w{1,2}|гостиниц\w"
-    r"|мфц|где (?:находится|расположен\w*)|как (?:добраться|доехать|пройти|проехать)|суд\w?|вокзал\w*"
-    r"|аэропорт\w*|отделени\w{1,2}|почт(?:а|ы|е) россии|пвз|пункт\w? выдачи|бизнес-центр\w*|бц|тц|трц"
-    r"|заведени\w+|библиотек\w|церк\w{2,3}|памятник\w*|завод\w*|компани\w{1,2}|фирм\w"
-    r"|организаци\w{1,2}|представительств\w*|салон\w*|organization\w*|legal\w*|аптек\w|автосервис\w*"
-    r"|company|office|shop|store)"
-    r"|(?P<person>жив[уёе]\w{0,3}|прожива\w*|прож\.?|прописан\w*|зарегистрирован\w{0,3}|регистраци\w* по"
-    r"|мест\w жительств\w*|гражданин\w*|гражданк\w*|паспорт\w*|рожд\w*|г\.р|домашн\w+|клиент\w*|пациент\w*"
-    r"|абонент\w*|получател\w*"
-    r"|заявител\w*|истец|истц\w|ответчик\w*|снилс|доставк\w*|достав\w*|курьер\w*|прописк\w|жилец|жильц\w+"
-    r"|собственник\w*|владел\w+|страховател\w*|водител\w*|ребён\w+|ребен\w+|студент\w*|сотрудни\w+"
-    r"|работник\w*|фио|мой|моя"
-    r"|покупател\w*|заказчик\w*|больн(?:ой|ая)|подсудим\w+|home|customer|client))(?![а-яёa-z])"
-)
-
-# --- fields ----------------------------------------------------------------------------------------------------------------
 
 
 def _fields(lower: str, persons: Sequence[Finding]) -> Iterator[Finding]:

@@ -25,7 +25,9 @@ def find(lower: str, persons: Sequence[Finding], headings: Headings) -> Iterator
         word = "birth" if heading in {"dr", "др"} else _nearest(heading) or _nearest(before)
         if word == "birth" or _FOLLOWS.match(lower[date.end() : date.end() + _AFTER]):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
-        elif _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " ("):
+        elif _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " (") or (
+            word is None and _is_of_a_birth(date[0]) and _after_papers(names_end, lower, date.start())
+        ):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LIKELY)
 
 
@@ -43,9 +45,26 @@ def _directly_after(names_end: Sequence[int], lower: str, start: int, between: s
     return any(0 <= start - end <= 4 and not lower[end:start].strip(between) for end in names_end)
 
 
+def _is_of_a_birth(date: str) -> bool:
+    """Whether its year is one in which somebody was born whose papers are dealt with: a later date is rather today's."""
+    years = _FULL_YEAR.findall(date)
+    return bool(years) and all("1920" <= year <= "2018" for year in years)
+
+
+def _after_papers(names_end: Sequence[int], lower: str, start: int) -> bool:
+    """Whether only a line's end, or another of the person's own numbers, stands between a name and the date."""
+    return any(0 <= start - end <= _REACH and _PAPERS.fullmatch(lower, end, start) for end in names_end)
+
+
+_REACH = 40  # characters
+_FULL_YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?![0-9])")
+_PAPERS = re.compile(
+    r"(?:[ \t,;|)\"'.—-]{0,3}\n?[ \t]{0,3}|[,;| \t]{1,3}(?:(?:паспорт|п/п|снилс|инн|полис|пол|м|ж|мужчина|женщина|муж|жен)\.?[ :]{0,2})?"
+    r"(?:[0-9][0-9 №-]{4,16}[0-9])?[,;| \t]{1,3}|[ ,;]{1,2}[а-яё]{4,12}, )"
+)
 _MONTHS = (
     "январ[яьеюи]|феврал[яьеюи]|март[ае]?|апрел[яьеюи]|ма[йяе]|июн[яьеюи]|июл[яьеюи]|август[ае]?|сентябр[яьеюи]"
-    "|октябр[яьеюи]|ноябр[яьеюи]|декабр[яьеюи]"
+    "|октябр[яьеюи]|ноябр[яьеюи]|декабр[яьеюи]|янв|фев|мар|апр|июн|июл|авг|сент?|окт|ноя|дек"
 )
 _DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
 _MONTH = "(?:0?[1-9]|1[0-2])"
@@ -85,6 +104,11 @@ EXAMPLES = (
     Example("ДР: 5.5.1987", ("5.5.1987",)),
     Example("dob=1987-05-05", ("1987-05-05",)),
     Example("12 марта 1990 г. рождения", ("12 марта 1990",)),
+    Example("Петрова Анна Сергеевна\n05.05.1987", ("05.05.1987",)),
+    Example("Петрова Анна, паспорт 4510 123456, 05.05.1987", ("05.05.1987",)),
+    Example("Петрова Анна Сергеевна, 4510 123456, 05.05.1987", ("05.05.1987",)),
+    Example("Петрова Анна Сергеевна 1 дек 1990", ("1 дек 1990",)),
+    Example("Петрова Анна Сергеевна\n05.05.2026 явка в суд"),
     Example("Договор от 05.05.2024 подписан"),
     Example("Отчёт нужен до 05.05.2024"),
     Example("дата рождения указана, договор от 01.02.2024"),

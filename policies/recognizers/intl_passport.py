@@ -20,12 +20,23 @@ def find_machine_read(lower: str) -> Iterator[Finding]:
         place = lower.find("rus", place + 3)
 
 
+def find_foreign(lower: str) -> Iterator[Finding]:
+    """Passports of other countries after the word: one or two Latin letters and six to eight digits."""
+    for passport in _FOREIGN.finditer(lower):
+        yield Finding(*passport.span("number"), Entity.INTL_PASSPORT, UNMISTAKABLE)
+
+
 def _score(number: Number, labelled: bool) -> float:
     if not labelled:
         return UNLIKELY  # БИК and КПП have nine digits too
     return LABELLED if _CANONICAL.fullmatch(number.written) else UNMISTAKABLE
 
 
+_FOREIGN = re.compile(
+    r"(?<![а-яёa-z])(?:паспорт[а-яё]{0,3}|passport|удостоверени[а-яё]{1,2} личности)"
+    r"(?:[ :№(\"'>=-]|no\.?|n|гражданина|гр\.|(?!издел|оборуд|насос|качес|двигат|безоп|объек|прибор|станк)[а-яё]{4,14}){0,5}[ :№(\"'>=]"
+    r"(?P<number>[a-z]{1,2} ?[0-9]{6,8})(?![0-9a-zа-яё])"
+)
 _CANONICAL = re.compile(r"[0-9]{2} ?(?:№ ?)?[0-9]{7}")
 _LINE = re.compile(r"[0-9]{9}[0-9<]rus[0-9]{6}[0-9<][mf<][0-9]{6}[0-9<][0-9<]{0,16}")
 
@@ -53,6 +64,10 @@ EXAMPLES = (
     Example("fio;zagran\nПетрова Анна;751234567", ("751234567",)),
     Example("75 1234567 — это загранпаспорт", ("75 1234567",)),
     Example("7512345678RUS8705057F2903141<<<<<<<<<<<<<<02", ("7512345678RUS8705057F2903141<<<<<<<<<<<<<<02",)),
+    Example("паспорт Узбекистана FA3847162, виза есть", ("FA3847162",)),
+    Example("гражданин Армении, паспорт AN 0417782", ("AN 0417782",)),
+    Example("passport: ID1880462", ("ID1880462",)),
+    Example("Паспорт изделия AB123456 приложен к насосу"),
     Example("БИК 044525225"),
     Example("КПП 770701001 в реквизитах"),
     Example("Заказ 751234567 собран"),

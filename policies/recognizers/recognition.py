@@ -10,6 +10,7 @@ import bisect
 from collections.abc import Callable, Iterable, Iterator
 
 from policies import names
+from policies.entities import Entity
 from policies.finding import Finding
 from policies.folding import fold
 from policies.recognizers import (
@@ -20,6 +21,7 @@ from policies.recognizers import (
     email,
     encoded,
     geo,
+    intl_passport,
     ip,
     mac,
     numbers,
@@ -84,13 +86,21 @@ _WORTH_KEEPING = 4  # characters; shorter remains of an overlap are separators a
 def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
     start = max(0, core_start - _MARGIN)
     folded = fold(text[start : core_start + _WINDOW + _MARGIN])
-    persons = list(names.find(folded.text, folded.lower))
     headings = Headings(folded, tables, start)
+    named = list(names.find(folded.text, folded.lower, headings))
+    persons = [finding for finding in named if finding.entity is Entity.PERSON]
+    ruled = list(address.find(folded.text, folded.lower, persons, headings))
+    places = [
+        found for found in named if found.entity is Entity.ADDRESS and address.may_be(folded.lower, found, persons)
+    ]
+    united = _united([*ruled, *places])
     found = [
-        *persons,
+        *(person for person in persons if not _is_within(person, united)),  # streets are named after people
+        *united,
         *numbers.find(folded.text, folded.lower, headings),
         *email.find(folded.lower),
         *birth_date.find(folded.lower, persons, headings),
+        *intl_passport.find_foreign(folded.lower),
         *ip.find(folded.lower),
         *mac.find(folded.lower),
         *cadastre.find(folded.lower),
@@ -98,7 +108,6 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
         *vin.find(folded.lower),
         *geo.find(folded.lower),
         *credentials.find_cells(folded.lower, headings),
-        *address.find(folded.text, folded.lower, persons, headings),
         *username.find(folded.lower, headings),
         *special.find(folded.lower, persons),
     ]
@@ -106,3 +115,20 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
         place, end = folded.original(finding.start, finding.end)
         if core_start <= start + place < core_start + _WINDOW:
             yield Finding(start + place, start + end, finding.entity, finding.score)
+
+
+def _is_within(found: Finding, others: list[Finding]) -> bool:
+    return any(other.start <= found.start and found.end <= other.end for other in others)
+
+
+def _united(places: list[Finding]) -> list[Finding]:
+    """Addresses that overlap are one address, as far as the longest of them reaches."""
+    united: list[Finding] = []
+    for place in sorted(places):
+        last = united[-1] if united else None
+        if last and place.start < last.end:
+            end, score = max(last.end, place.end), max(last.score, place.score)
+            united[-1] = Finding(last.start, end, Entity.ADDRESS, score)
+        else:
+            united.append(place)
+    return united

@@ -42,11 +42,14 @@ class Headings:
 
         In lower case, «birthDate» and «birth_date» as «birth date».
         """
+        text = self._folded.text
+        if not self._tables.cells and place > 1 and text[place - 1] == " " and text[place - 2].isalnum():
+            return ""  # a word after a word: most places are
         if self._tables.cells and place < len(self._folded.starts):
             heading = self._tables.over(self._start + self._folded.starts[place])
             if heading:
                 return heading
-        return key_before(self._folded.text, place)
+        return key_before(text, place)
 
     def cells(self) -> Iterator[tuple[int, int, str]]:
         """The cells of tables that begin in the window: where each begins and ends, and its heading. Quotes are left out."""
