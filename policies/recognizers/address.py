@@ -541,7 +541,7 @@ def _fields(lower: str, persons: Sequence[Finding]) -> Iterator[Finding]:
         content = value[group]
         if key["whole"] and not (_LETTER.search(content) and _DIGIT.search(content)):
             continue  # a bare town, or an address of the network
-        if _NO_VALUE.match(content) or _is_of_a_firm(lower, _Place(value.start(group), value.end(group)), persons):
+        if _NO_VALUE.match(content) or is_of_a_firm(lower, value.start(group), persons, has_office=False):
             continue
         yield Finding(*value.span(group), Entity.ADDRESS, LABELLED if key["whole"] else LIKELY)
 
