@@ -128,7 +128,7 @@ class Network:
         self._embedding = arrays["embedding"].astype(np.float32) * arrays["scale"].astype(np.float32)
         self._tables = [arrays[name].astype(np.float32) for name in COLUMNS[1:]]
         self._layers = [
-            (arrays[f"w{number}"].astype(np.float32), arrays[f"b{number}"].astype(np.float32), int(dilation))
+            (_stacked(arrays[f"w{number}"]), arrays[f"b{number}"].astype(np.float32), int(dilation))
             for number, dilation in enumerate(arrays["dilations"])
         ]
         self._head = arrays["head"].astype(np.float32), arrays["bias"].astype(np.float32)
@@ -158,10 +158,17 @@ class Network:
         return np.asarray(scores, np.float32)
 
 
+def _stacked(weights: Any) -> Floats:  # noqa: ANN401  (an array of the file)
+    """3 × in × out as (3 in) × out: one product instead of three."""
+    return np.ascontiguousarray(weights.astype(np.float32).reshape(-1, weights.shape[2]))
+
+
 def _convolved(hidden: Floats, weights: Floats, dilation: int) -> Floats:
-    """`weights` is 3 × in × out: the token before, itself, the token after, `dilation` apart; nothing beyond the ends."""
-    result = hidden @ weights[1]
-    if len(hidden) > dilation:
-        result[dilation:] += hidden[:-dilation] @ weights[0]
-        result[:-dilation] += hidden[dilation:] @ weights[2]
-    return np.asarray(result, np.float32)
+    """`weights` is (3 in) × out: for the token before, itself, the token after, `dilation` apart; nothing beyond the ends."""
+    count, width = hidden.shape
+    wide = np.zeros((count, 3 * width), np.float32)
+    wide[:, width : 2 * width] = hidden
+    if count > dilation:
+        wide[dilation:, :width] = hidden[:-dilation]
+        wide[:-dilation, 2 * width :] = hidden[dilation:]
+    return np.asarray(wide @ weights, np.float32)
