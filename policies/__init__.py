@@ -14,6 +14,7 @@ from policies.errors import (
 )
 from policies.evaluation import Counts, Evaluation, Labelled, Mistake, evaluate_findings, load_labelled
 from policies.finding import Finding, Text
+from policies.identity import Identity, Value, identify
 from policies.redaction import Vault, redact, restore
 from policies.repeats import with_repeats
 from policies.rules import Policy, Purpose, Residency, Rule, Verdict, load_policy, shipped_policy_path
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluation",
     "EvaluationError",
     "Finding",
+    "Identity",
     "Labelled",
     "Mistake",
     "PoliciesError",
@@ -45,10 +47,12 @@ __all__ = [
     "StreamRestorer",
     "Text",
     "UnknownPurposeError",
+    "Value",
     "Vault",
     "Verdict",
     "evaluate",
     "evaluate_findings",
+    "identify",
     "load_labelled",
     "load_policy",
     "redact",

@@ -2,29 +2,36 @@
 
 A placeholder is `[PERSON_1]`: ASCII, safe inside a JSON string, with the kind of what it stands for, so that a model can
 still reason about it, and a number by first appearance, so that the same history gives the same placeholders each turn.
+One person has one number: «Иванову» and «Иванов И. И.» are `[PERSON_1]` and `[PERSON_1:2]`, the second way in which the first
+person is written, so that a model can tell that it is one, and each comes back as it stood.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from policies.entities import Entity
 from policies.finding import Finding
+from policies.identity import Identity, Value
 
 
 class Vault:
     """The originals behind the placeholders of one exchange, in memory only.
 
-    `avoid` are the texts that the caller wrote himself: a placeholder that stands in one of them, in any case of letters,
-    is never given out, for the caller's own words must not turn into somebody's data.
+    `avoid` are the texts that the caller wrote himself: the number of a placeholder that stands in one of them, in any case of
+    letters, is never given out, for the caller's own words must not turn into somebody's data. `identities` tells which values
+    denote the same person or thing; a value that it does not know denotes itself.
     """
 
-    def __init__(self, avoid: Iterable[str] = ()) -> None:
-        self._taken = {match[0].upper() for text in avoid for match in PLACEHOLDER.finditer(text)}
-        self._placeholders: dict[tuple[Entity, str], str] = {}
+    def __init__(self, avoid: Iterable[str] = (), identities: Mapping[Value, Identity] | None = None) -> None:
+        self._taken = {match["number"].upper() for text in avoid for match in PLACEHOLDER.finditer(text)}
+        self._identities = identities or {}
+        self._placeholders: dict[Value, str] = {}
         self._originals: dict[str, str] = {}
+        self._numbers: dict[tuple[Entity, int | str], str] = {}
+        self._forms: dict[str, int] = {}
         self._counts: dict[Entity, int] = {}
         self._beginnings: set[str] = set()
 
@@ -33,14 +40,24 @@ class Vault:
         known = self._placeholders.get((entity, value))
         if known is not None:
             return known
-        number = self._counts.get(entity, 0) + 1
-        while (label := f"[{entity}_{number}]") in self._taken:
-            number += 1
-        self._counts[entity] = number
+        identity = self._identities.get((entity, value))
+        number = self._number(entity, value if identity is None else identity.number)
+        form = self._forms[number] = self._forms.get(number, 0) + 1
+        label = f"[{number}]" if form == 1 else f"[{number}:{form}]"
         self._placeholders[entity, value] = label
         self._originals[label] = value
         self._beginnings.update(label[:length] for length in range(1, len(label)))
         return label
+
+    def _number(self, entity: Entity, who: int | str) -> str:
+        """`PERSON_1`: the kind and the number of whom a value denotes."""
+        if (entity, who) not in self._numbers:
+            count = self._counts.get(entity, 0) + 1
+            while f"{entity}_{count}" in self._taken:
+                count += 1
+            self._counts[entity] = count
+            self._numbers[entity, who] = f"{entity}_{count}"
+        return self._numbers[entity, who]
 
     def original(self, placeholder: str) -> str | None:
         """What `placeholder`, in any case of its letters, stands for; None if this vault did not give it out."""
@@ -86,7 +103,7 @@ def restore(text: str, vault: Vault, *, json_strings: bool = False) -> str:
     return PLACEHOLDER.sub(original, text)
 
 
-PLACEHOLDER = re.compile(r"\[[A-Z_]{1,40}_[1-9][0-9]{0,8}\]", re.ASCII | re.IGNORECASE)
+PLACEHOLDER = re.compile(r"\[(?P<number>[A-Z_]{1,40}_[1-9][0-9]{0,8})(?::[1-9][0-9]{0,8})?\]", re.ASCII | re.IGNORECASE)
 """The shape of all placeholders. ASCII: some letters outside it fold to ASCII ones, and no model writes them by mistake."""
 
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 from policies.entities import Entity
 from policies.finding import Finding
-from policies.names import spans, tagger
+from policies.names import grammar, spans, tagger
 
 if TYPE_CHECKING:
     from policies.recognizers.tables import Headings
 
 __all__ = ["find", "load"]
 
-load = spans.load
+
+def load() -> None:
+    """Read the network and the dictionaries, before the first text comes. Raises OSError or ValueError for a file that is not ours."""
+    spans.load()
+    grammar.load()
 
 
 def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:

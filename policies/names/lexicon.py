@@ -109,6 +109,19 @@ def lexicon() -> Lexicon:
     return Lexicon(forms, frozenset(_classics()))
 
 
+@functools.cache
+def given_names() -> dict[str, dict[str, str]]:
+    """Every form of a given name, pet forms, cases and Latin letters included → the full names it can stand for, each with its gender."""
+    forms: dict[str, dict[str, str]] = {}
+    for line in _lines("first_names.txt"):
+        gender, full, *short = line.split()
+        lemma = full.lower().replace("ё", "е")
+        for name in (full, *short):
+            for form in (*first_name_forms(name, gender if name == full else ""), *transliterations(name)):
+                forms.setdefault(form.lower().replace("ё", "е"), {})[lemma] = gender
+    return forms
+
+
 def _classics() -> Iterator[tuple[str, str]]:
     for line in _lines("classics.txt"):
         gender, given, surname = line.split()

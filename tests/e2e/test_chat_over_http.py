@@ -86,6 +86,28 @@ def test_the_upstream_sees_no_header_and_no_word_of_ours(service: Running, upstr
         assert word not in wire
 
 
+def test_a_person_and_a_telephone_have_one_number_in_the_whole_conversation(
+    service: Running, client: openai.OpenAI, upstream: Upstream
+) -> None:
+    last = "Иванову Ивану Ивановичу по 8 (916) 555-01-02 не дозвониться, написать Смирновой О. П.?"
+
+    answer = client.chat.completions.create(
+        model="cloud/big",
+        messages=[
+            {"role": "system", "content": "Клиент: Иванов Иван Иванович, тел. +7 916 555-01-02"},
+            {"role": "assistant", "content": "Принято. Ответственная — Смирнова Ольга Павловна."},
+            {"role": "user", "content": last},
+        ],
+    )
+
+    assert [message["content"] for message in upstream.received[0].body["messages"]] == [
+        "Клиент: [PERSON_1], тел. [PHONE_1]",
+        "Принято. Ответственная — [PERSON_2].",
+        "[PERSON_1:2] по [PHONE_1:2] не дозвониться, написать [PERSON_2:2]?",
+    ]
+    assert answer.choices[0].message.content == last
+
+
 def test_health_data_stays_on_the_local_model(service: Running, upstream: Upstream) -> None:
     response = service.chat("Пациентка Смирнова Анна Павловна, диагноз — сахарный диабет. Подготовь выписку.")
 
