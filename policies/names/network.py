@@ -15,8 +15,12 @@ import numpy as np
 
 from policies.names.lexicon import lexicon
 
+from policies.recognizers.tables import SIGNS_OF_KEYS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from policies.recognizers.tables import Headings
 
     Floats = NDArray[np.float32]
     Integers = NDArray[np.int32]
@@ -38,15 +42,12 @@ _HEADS_NAME = re.compile(
 _HEADS_PLACE = re.compile(r"адрес|улиц|дом\b|прожив|регистрац|прописк|доставк|address|street|addr|location")
 
 
-class Token(NamedTuple):
-    start: int
-    end: int
-    text: str
+Token = re.Match[str]
 
 
 def tokens(text: str) -> list[Token]:
     """Words, runs of digits, single signs and line ends."""
-    return [Token(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(text)]
+    return list(_TOKEN.finditer(text))
 
 
 class Features(NamedTuple):
@@ -56,33 +57,37 @@ class Features(NamedTuple):
     bits: Floats
 
 
-def features(found: Sequence[Token], rows: dict[str, int], headings: Any = None) -> Features:  # noqa: ANN401  (anything with `over`)
+def features(found: Sequence[Token], rows: dict[str, int], headings: Headings | None = None) -> Features:
     """What the network sees of each token. `rows`: word → row of the embedding; `headings`: what stands over a place in a table."""
-    ids = np.empty((len(found), len(COLUMNS)), np.int32)
-    bits = np.zeros((len(found), BITS), np.float32)
-    kind = lexicon().kind
-    end = 0
+    count = len(found)
+    ids: list[int] = []
+    kinds: list[int] = []
+    joined = np.zeros(count, np.float32)
+    heads = np.zeros((count, 2), np.float32)
+    tabular = headings is not None and headings.tabular
+    end, before = 0, ""
     for place, token in enumerate(found):
-        lower, plain, kinds = _word(token.text, kind)
-        ids[place] = (rows.get(lower, 0), *plain)
-        line = bits[place]
-        if kinds:
-            for bit in range(_KINDS):
-                if kinds >> bit & 1:
-                    line[bit] = 1.0
-        line[_KINDS] = token.start == end
-        if headings is not None and (head := headings.over(token.start)):
-            line[_KINDS + 1] = bool(_HEADS_NAME.search(head))
-            line[_KINDS + 2] = bool(_HEADS_PLACE.search(head))
-        end = token.end
-    return Features(ids, bits)
+        lower, plain, kind = _word(text := token[0])
+        ids.append(rows.get(lower, 0))
+        ids += plain
+        kinds.append(kind)
+        start = token.start()
+        if start == end:
+            joined[place] = 1.0
+        # Outside of tables only a sign can part a value from its key.
+        if headings is not None and (tabular or before in SIGNS_OF_KEYS) and (head := headings.over(start)):
+            heads[place] = bool(_HEADS_NAME.search(head)), bool(_HEADS_PLACE.search(head))
+        end, before = token.end(), text
+    bits = np.concatenate([_KIND_BITS[np.array(kinds, np.intp)], joined[:, None], heads], axis=1)
+    return Features(np.array(ids, np.int32).reshape(count, len(COLUMNS)), bits)
 
 
 _KINDS = 8
+_KIND_BITS = np.array([[float(kinds >> bit & 1) for bit in range(_KINDS)] for kinds in range(1 << _KINDS)], np.float32)
 
 
 @functools.lru_cache(maxsize=50_000)
-def _word(text: str, kind: Any) -> tuple[str, tuple[int, int, int, int], int]:  # noqa: ANN401  (the lexicon's bound method)
+def _word(text: str) -> tuple[str, tuple[int, int, int, int], int]:
     lower = text.lower().replace("ё", "е")
     if not text[0].isalpha():
         return lower, (0, 0, 0, _shape(text)), 0
@@ -91,7 +96,7 @@ def _word(text: str, kind: Any) -> tuple[str, tuple[int, int, int, int], int]:  
         1 + _hash(lower[-2:]) % (ENDINGS - 1),
         1 + _hash(lower[:3]) % (PREFIXES - 1),
     )
-    return lower, (*hashed, _shape(text)), int(kind(text.lower()))
+    return lower, (*hashed, _shape(text)), lexicon().kind(text.lower())
 
 
 def _hash(text: str) -> int:

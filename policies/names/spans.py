@@ -40,7 +40,7 @@ def find(text: str, headings: Headings | None, supported: Sequence[Finding] = ()
         score = min(float(1.0 - likely[start:end, 0].min()), SUREST)
         first, last = _trimmed(found, start, end)
         if first <= last:
-            yield Finding(found[first].start, found[last].end, entity, score)
+            yield Finding(found[first].start(), found[last].end(), entity, score)
 
 
 @functools.cache
@@ -56,9 +56,9 @@ def _reluctance(found: Sequence[Token], supported: Sequence[Finding]) -> Floats:
     result = np.full(len(found), RELUCTANCE, np.float32)
     place = 0
     for name in supported:
-        while place < len(found) and found[place].end <= name.start:
+        while place < len(found) and found[place].end() <= name.start:
             place += 1
-        while place < len(found) and found[place].start < name.end:
+        while place < len(found) and found[place].start() < name.end:
             result[place] = RELUCTANCE - SUPPORT
             place += 1
     return result
@@ -84,10 +84,10 @@ def _runs(likely: Floats, reluctance: Floats) -> Iterator[tuple[int, int, Entity
 def _trimmed(found: list[Token], start: int, end: int) -> tuple[int, int]:
     """A span without signs at its ends, the dot of an initial aside."""
     last = end - 1
-    while start <= last and not found[start].text[0].isalnum():
+    while start <= last and not found[start][0][0].isalnum():
         start += 1
-    while last >= start and not found[last].text[0].isalnum():
-        if found[last].text == "." and last > start and len(found[last - 1].text) == 1:
+    while last >= start and not found[last][0][0].isalnum():
+        if found[last][0] == "." and last > start and len(found[last - 1][0]) == 1:
             break
         last -= 1
     return start, last

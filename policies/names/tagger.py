@@ -6,6 +6,7 @@ needs a reason to be a name here: a patronymic or surname beside it, a word that
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -65,41 +66,47 @@ _NAME = Kind.FIRST | Kind.PATRONYMIC | Kind.SURNAME | Kind.SURNAME_LIKE
 
 
 def _words(text: str, lower: str) -> list[_Word]:
-    kind = lexicon().kind
     words: list[_Word] = []
     # In a text all in capitals a capital letter says nothing.
     shouting = text.upper() == text or sum(map(str.isupper, text)) > sum(map(str.islower, text))
     end = 0
+    before = ""
     for match in _WORD.finditer(text):
-        start = match.start()
-        if match[0][0].isascii() and (
-            text[start - 1 : start] in _OF_A_HANDLE or text[match.end() : match.end() + 1] in _OF_A_HANDLE
-        ):
+        start, stop = match.span()
+        written = match[0]
+        if written[0].isascii() and (text[start - 1 : start] in _OF_A_HANDLE or text[stop : stop + 1] in _OF_A_HANDLE):
             continue  # part of a user name, an address or a code
         between = text[end:start]
-        spelling = lower[start : match.end()]
-        first = match[0][0]
-        tight = between.strip(" \t")
+        spelling = lower[start:stop]
+        upper = len(spelling) > 1 and written.isupper()
+        tight = "" if between == " " else between.strip(" \t")
         words.append(
             _Word(
-                start=start,
-                end=match.end(),
-                lower=spelling,
-                kind=kind(spelling),
-                capital=first.isupper() and not (shouting and match[0].isupper()),
-                upper=len(spelling) > 1 and match[0].isupper(),
-                opening=not words or any(sign in _ENDS for sign in tight),
-                joined=bool(words) and ((not tight and between != "") or (tight == "." and len(words[-1].lower) == 1)),
-                dotted=text[match.end() : match.end() + 1] == ".",
+                start,
+                stop,
+                spelling,
+                _kind(spelling),
+                written[0].isupper() and not (shouting and written.isupper()),
+                upper,
+                not words or (tight != "" and not _ENDS.isdisjoint(tight)),
+                before != "" and ((not tight and between != "") or (tight == "." and len(before) == 1)),
+                text[stop : stop + 1] == ".",
             )
         )
-        end = match.end()
+        end, before = stop, spelling
     return words
+
+
+@functools.lru_cache(maxsize=50_000)
+def _kind(spelling: str) -> int:
+    return lexicon().kind(spelling)
 
 
 def _name_at(words: list[_Word], place: int, lower: str) -> tuple[int, float] | None:
     """How many words from `place` on are one name, and how surely it is a person's; None if none begins there."""
     word = words[place]
+    if not (word.capital or word.dotted or word.kind & _NAME):
+        return None
     announced = _announced(words, place, lower)
     if not (word.capital or announced or word.kind & _NAME):
         return None

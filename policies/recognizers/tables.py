@@ -37,6 +37,11 @@ class Headings:
         self._tables = tables
         self._start = start
 
+    @property
+    def tabular(self) -> bool:
+        """Whether there is any table: if not, only what follows one of SIGNS_OF_KEYS stands under anything."""
+        return bool(self._tables.cells)
+
     def over(self, place: int) -> str:
         """The words of the column's heading, or of the key, that the value at `place` stands under; empty if there is none.
 
@@ -86,6 +91,9 @@ def key_before(text: str, place: int) -> str:
 
 _PADDING = " \t\r\n\"'`"
 _OPENING = " \t\n\"'`[{(<+"
+SIGNS_OF_KEYS = frozenset(_OPENING + ":=>")
+"""One of these comes before every value of a key, spaces aside."""
+
 _LONGEST_KEY = 60
 _KEY = re.compile(r"(?P<key>[A-Za-zА-Яа-яЁё_][\wА-Яа-яЁё.-]{0,48})[\"'`\]]{0,2}[ \t]{0,3}(?:=>|:=|[:=>])$")
 _HUMP = re.compile(r"(?<=[a-zа-яё0-9])(?=[A-ZА-ЯЁ])|(?<=[A-Z])(?=[A-Z][a-z])")

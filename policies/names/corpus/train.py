@@ -81,7 +81,7 @@ def encode(labelled: generator.Labelled, rows: dict[str, int]) -> tuple[np.ndarr
     spans = list(labelled.spans)
     first = True
     for at, token in enumerate(found):
-        start, end = folded.original(token.start, token.end)
+        start, end = folded.original(*token.span())
         while spans and spans[0][1] <= start:
             spans.pop(0)
             first = True
