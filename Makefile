@@ -89,6 +89,7 @@ train-names: $(VENV)-train/.ready
 	$(VENV)-train/bin/python policies/names/corpus/train.py --all $(if $(NEWS),--news "$(NEWS)") \
 	  --navec "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/emb/navec_news_v1_1B_250K_300d_100q.tar" \
 	  --surnames "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/dict/last.txt" \
+	  --given "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/dict/first.txt" \
 	  --epochs 26 --texts 24000
 
 $(VENV)-train/.ready: policies/names/corpus/requirements.txt

@@ -78,10 +78,14 @@ class Mistake(NamedTuple):
 
 
 class Evaluation(msgspec.Struct):
-    """`kinds` and `noises`: counts of each. `confused`: (labelled as, found as) → how often."""
+    """`kinds` and `noises`: counts of each. `confused`: (labelled as, found as) → how often.
+
+    `special`: of each kind that a whole text speaks of, texts instead of spans; only of sets that label them.
+    """
 
     kinds: dict[str, Counts] = {}
     noises: dict[str, Counts] = {}
+    special: dict[str, Counts] = {}
     total: Counts = msgspec.field(default_factory=Counts)
     texts: int = 0
     clean: int = 0
@@ -117,10 +121,11 @@ def load_labelled(path: Path) -> list[Labelled]:
 
 
 def evaluate_findings(labelled: Sequence[Labelled], findings: Iterable[Sequence[Finding]]) -> Evaluation:
-    """Compare what was found in each text with what stands in it. Kinds of whole texts (ст. 10 and the like) are passed over."""
+    """Compare what was found in each text with what stands in it; of kinds of whole texts (ст. 10 and the like) only whether they were seen."""
     result = Evaluation()
     for number, (text, found) in enumerate(zip(labelled, findings, strict=True)):
         _count(result, number, text, [each for each in found if each.entity not in _OF_TEXTS])
+        _count_special(result, set(text.special), {each.entity.value for each in found if each.entity in _OF_TEXTS})
     return result
 
 
@@ -216,6 +221,15 @@ def _count(result: Evaluation, number: int, labelled: Labelled, found: Sequence[
     if not labelled.spans:
         result.clean += 1
         result.blamed += blamed
+
+
+def _count_special(result: Evaluation, labelled: set[str], said: set[str]) -> None:
+    for kind in labelled | said:
+        counts = result.special.setdefault(kind, Counts())
+        counts.spans += kind in labelled
+        counts.findings += kind in said
+        counts.found += kind in labelled & said
+        counts.right += kind in labelled & said
 
 
 def _count_span(result: Evaluation, all_counts: tuple[Counts, ...], span: Span, reading: _Reading) -> None:

@@ -5,9 +5,8 @@ Weights are one file, made by `corpus/train.py`; inference is numpy. The same fe
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Integers = NDArray[np.int32]
+    Hashes = NDArray[np.uint32]
 
 WEIGHTS = Path(__file__).parent / "weights.npz"
 LABELS = ("O", "B-PER", "I-PER", "B-ADR", "I-ADR")
 
 SUFFIXES, ENDINGS, PREFIXES = 4096, 1024, 4096  # sizes of the hashed tables
 SHAPES = 96
-BITS = 11
+BITS = 13
 COLUMNS = ("word", "suffix", "ending", "prefix", "shape")
 
 _TOKEN = re.compile(r"[^\W\d_]+|[0-9]+|\n|[^\s]")
@@ -57,18 +57,63 @@ class Features(NamedTuple):
     bits: Floats
 
 
-def features(found: Sequence[Token], rows: dict[str, int], headings: Headings | None = None) -> Features:
-    """What the network sees of each token. `rows`: word → row of the embedding; `headings`: what stands over a place in a table."""
+class Vocabulary:
+    """What is known of single words: the row of a word's vector, and the stems of many surnames and given names, as sorted hashes."""
+
+    def __init__(self, words: Sequence[str], surnames: Hashes, given: Hashes) -> None:
+        self._rows = {word: row for row, word in enumerate(words, 1)}
+        self._surnames = surnames
+        self._given = given
+        self._seen: dict[str, tuple[tuple[int, ...], int]] = {}
+
+    def look(self, text: str) -> tuple[tuple[int, ...], int]:
+        """A token's numbers for COLUMNS, and the bits of its kinds."""
+        known = self._seen.get(text)
+        if known is None:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            known = self._seen[text] = self._looked(text)
+        return known
+
+    def _looked(self, text: str) -> tuple[tuple[int, ...], int]:
+        lower = text.lower().replace("ё", "е")
+        row = self._rows.get(lower, 0)
+        if not text[0].isalpha():
+            return (row, 0, 0, 0, _shape(text)), 0
+        hashed = (
+            1 + _hash(lower[-3:]) % (SUFFIXES - 1),
+            1 + _hash(lower[-2:]) % (ENDINGS - 1),
+            1 + _hash(lower[:3]) % (PREFIXES - 1),
+        )
+        kinds = lexicon().kind(text.lower())
+        stem = _hash(stem_of(lower))
+        kinds |= _holds(self._surnames, stem) << 8 | _holds(self._given, stem) << 9
+        return (row, *hashed, _shape(text)), kinds
+
+
+def hashes_of(names: Iterable[str]) -> Hashes:
+    """The stems of names, ready for a Vocabulary."""
+    return np.unique(np.array([_hash(stem_of(name.lower().replace("ё", "е"))) for name in names], np.uint32))
+
+
+def stem_of(word: str) -> str:
+    """What the cases of a surname or a name have in common, roughly."""
+    stem = _ENDING.sub("", word)
+    return stem if len(stem) > 2 else word
+
+
+def features(found: Sequence[Token], vocabulary: Vocabulary, headings: Headings | None = None) -> Features:
+    """What the network sees of each token. `headings`: what stands over a place in a table."""
     count = len(found)
     ids: list[int] = []
     kinds: list[int] = []
     joined = np.zeros(count, np.float32)
     heads = np.zeros((count, 2), np.float32)
     tabular = headings is not None and headings.tabular
+    look = vocabulary.look
     end, before = 0, ""
     for place, token in enumerate(found):
-        lower, plain, kind = _word(text := token[0])
-        ids.append(rows.get(lower, 0))
+        plain, kind = look(text := token[0])
         ids += plain
         kinds.append(kind)
         start = token.start()
@@ -82,21 +127,15 @@ def features(found: Sequence[Token], rows: dict[str, int], headings: Headings | 
     return Features(np.array(ids, np.int32).reshape(count, len(COLUMNS)), bits)
 
 
-_KINDS = 8
-_KIND_BITS = np.array([[float(kinds >> bit & 1) for bit in range(_KINDS)] for kinds in range(1 << _KINDS)], np.float32)
+KINDS = 10  # eight of the dictionary, two of the long lists
+_KIND_BITS = np.array([[float(kinds >> bit & 1) for bit in range(KINDS)] for kinds in range(1 << KINDS)], np.float32)
+_MOST_SEEN = 50_000
+_ENDING = re.compile(r"(?:ого|ому|ыми|ими|ый|ий|ой|ым|им|ом|ем|ая|ую|ых|их|ою|ею|ей|[аеиоуыьйюя])$")
 
 
-@functools.lru_cache(maxsize=50_000)
-def _word(text: str) -> tuple[str, tuple[int, int, int, int], int]:
-    lower = text.lower().replace("ё", "е")
-    if not text[0].isalpha():
-        return lower, (0, 0, 0, _shape(text)), 0
-    hashed = (
-        1 + _hash(lower[-3:]) % (SUFFIXES - 1),
-        1 + _hash(lower[-2:]) % (ENDINGS - 1),
-        1 + _hash(lower[:3]) % (PREFIXES - 1),
-    )
-    return lower, (*hashed, _shape(text)), lexicon().kind(text.lower())
+def _holds(hashes: Hashes, value: int) -> bool:
+    place = int(np.searchsorted(hashes, np.uint32(value)))
+    return place < len(hashes) and int(hashes[place]) == value
 
 
 def _hash(text: str) -> int:
@@ -129,7 +168,7 @@ class Network:
 
     def __init__(self, arrays: dict[str, Any]) -> None:
         words = arrays["words"].tobytes().decode().split("\n")
-        self.rows = {word: row for row, word in enumerate(words, 1)}
+        self.vocabulary = Vocabulary(words, arrays["surnames"], arrays["given"])
         self._embedding = arrays["embedding"].astype(np.float32) * arrays["scale"].astype(np.float32)
         self._tables = [arrays[name].astype(np.float32) for name in COLUMNS[1:]]
         self._layers = [

@@ -35,7 +35,7 @@ def find(text: str, headings: Headings | None, supported: Sequence[Finding] = ()
     if not found:
         return
     network = load()
-    likely = network.probabilities(features(found, network.rows, headings))
+    likely = network.probabilities(features(found, network.vocabulary, headings))
     for start, end, entity in _runs(likely, _reluctance(found, supported)):
         score = min(float(1.0 - likely[start:end, 0].min()), SUREST)
         first, last = _trimmed(found, start, end)

@@ -80,6 +80,9 @@ def resolve(candidates: Iterable[Finding]) -> tuple[Finding, ...]:
 
 _WINDOW = 2_000  # characters whose findings belong to one window
 _MARGIN = 320  # characters seen on both sides besides: longer than any finding of a window with its context
+_TELLS_OF = frozenset(Entity) - {Entity.SECRET, Entity.PASSWORD, Entity.IP, Entity.MAC, Entity.ADDRESS, Entity.GEO}
+"""What a person is known by, so that a word of a special category beside it is told of somebody."""
+
 _WORTH_KEEPING = 4  # characters; shorter remains of an overlap are separators and endings
 
 
@@ -109,8 +112,8 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
         *geo.find(folded.lower),
         *credentials.find_cells(folded.lower, headings),
         *username.find(folded.lower, headings),
-        *special.find(folded.lower, persons),
     ]
+    found += special.find(folded.lower, sorted(each for each in found if each.entity in _TELLS_OF))
     for finding in found:
         place, end = folded.original(finding.start, finding.end)
         if core_start <= start + place < core_start + _WINDOW:

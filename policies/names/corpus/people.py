@@ -34,7 +34,7 @@ def _pools() -> dict[str, list[str]]:
 
 
 _POOLS = _pools()
-_ENDINGS = tuple("ов ев ёв ин ын ский цкий ко ук юк як ян швили дзе ич их ых ой ый ец ер ман ло ба га ль рь".split())
+_ENDINGS = tuple("ов ев ёв ин ын ский цкий ко ук юк як ян швили дзе ич их ых ой ый ец ер ман ло ба га ль рь ик ач уч ак ыш ка да ра нь ай ей уй ия".split())
 
 _LATIN = str.maketrans(
     {
@@ -63,6 +63,8 @@ def person(draw: Random, gender: str) -> Person:
     kind = draw.random()
     if kind < 0.08:
         return invented(draw, female)
+    if kind < 0.2:
+        return unusual(draw, female)
     if kind < 0.84:
         return Person(
             female, _surname(draw, female), first, patronymic_of(father, female), draw.choice(pets or [first])
@@ -84,6 +86,13 @@ def invented(draw: Random, female: bool) -> Person:
         first = f"{first}-{made(1, 3)}"
     father = patronymic_of(made(1, 3), female) if draw.random() < 0.8 else ""
     return Person(female, surname, first, father, first)
+
+
+def unusual(draw: Random, female: bool) -> Person:
+    """A given name out of the long list, which is in no dictionary here."""
+    first = draw.choice(_unusual(female)) if UNUSUAL else draw.choice(_firsts(female))[0]
+    father = draw.choice(_unusual(False)) if UNUSUAL and draw.random() < 0.5 else draw.choice(_firsts(False))[0]
+    return Person(female, _surname(draw, female), first, patronymic_of(father, female), first)
 
 
 _SYLLABLES = (
@@ -290,6 +299,14 @@ def _common() -> Sequence[str]:
 
 _SURNAME = re.compile(r"^[А-ЯЁ][а-яё]{3,14}$")
 RARE: list[str] = []  # filled by whoever trains, from a list of surnames read from a path
+
+UNUSUAL: list[str] = []  # likewise, from a list of given names
+
+
+@cache
+def _unusual(female: bool) -> Sequence[str]:
+    """The list does not tell women from men; the ending mostly does."""
+    return [name.capitalize() for name in UNUSUAL if len(name) > 2 and name.endswith(("а", "я", "э", "е")) is female]
 
 
 @cache

@@ -73,10 +73,10 @@ class Tagger(nn.Module):
         return self.head(hidden)
 
 
-def encode(labelled: generator.Labelled, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def encode(labelled: generator.Labelled, vocabulary: network.Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     folded = fold(labelled.text)
     found = network.tokens(folded.text)
-    seen = network.features(found, rows, Headings(folded, Tables(labelled.text)))
+    seen = network.features(found, vocabulary, Headings(folded, Tables(labelled.text)))
     labels = np.zeros(len(found), np.int64)
     spans = list(labelled.spans)
     first = True
@@ -117,6 +117,9 @@ def batches(encoded: list, draw: Random, *, size: int = 48, train: bool) -> Iter
                 ids[row, :count, 0][hidden] = 0
                 forgotten = noise.random(count) < np.where(one_labels > 0, 0.3, 0.05)
                 bits[row, :count, :8][forgotten] = 0.0
+                # Every surname of the training is on the list; many of the world's are not.
+                unlisted = noise.random(count) < np.where(one_labels > 0, 0.45, 0.05)
+                bits[row, :count, 8 : network.KINDS][unlisted] = 0.0
         yield tuple(map(torch.from_numpy, (ids, bits, mask, labels)))
 
 
@@ -227,7 +230,7 @@ def common(words: Sequence[str]) -> list[str]:
     return found
 
 
-def export(model: Tagger, words: list[str], path: Path) -> None:
+def export(model: Tagger, words: list[str], surnames: np.ndarray, given: np.ndarray, path: Path) -> None:
     """The weights as the run time reads them: vectors projected and rounded to a byte, the rest to half precision."""
     with torch.no_grad():
         table = model.project(model.vectors.weight).numpy()
@@ -245,6 +248,7 @@ def export(model: Tagger, words: list[str], path: Path) -> None:
     for number, layer in enumerate(model.layers):
         arrays[f"w{number}"] = layer.weight.detach().numpy().transpose(2, 1, 0).astype(np.float16)
         arrays[f"b{number}"] = layer.bias.detach().numpy().astype(np.float16)
+    arrays["surnames"], arrays["given"] = surnames, given
     arrays["words"] = np.frombuffer("\n".join(words).encode(), np.uint8)
     np.savez_compressed(path, **arrays)
 
@@ -253,6 +257,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--navec", type=Path, required=True)
     options.add_argument("--surnames", type=Path, required=True)
+    options.add_argument("--given", type=Path, required=True)
     options.add_argument("--news", type=Path, help="factRuEval-2016's devset")
     options.add_argument("--epochs", type=int, default=10)
     options.add_argument("--texts", type=int, default=16_000, help="of one epoch")
@@ -264,11 +269,13 @@ def main() -> None:
     torch.manual_seed(chosen.seed)
     torch.set_num_threads(2)
     people.RARE += chosen.surnames.read_text(encoding="utf-8").split()
+    people.UNUSUAL += chosen.given.read_text(encoding="utf-8").split()
+    surnames, given = network.hashes_of(people.RARE), network.hashes_of(people.UNUSUAL)
     words, vectors = navec(chosen.navec)
     generator.COMMON += common(words[:60_000])
-    rows = {word: row for row, word in enumerate(words, 1)}
+    vocabulary = network.Vocabulary(words, surnames, given)
     model = Tagger(vectors)
-    held = [encode(each, rows) for each in generator.samples(1500, 1, keep=is_held_out)]
+    held = [encode(each, vocabulary) for each in generator.samples(1500, 1, keep=is_held_out)]
     papers = news(chosen.news) if chosen.news else []
     steps = chosen.epochs * (chosen.texts + len(papers)) // 48 + chosen.epochs
     optimizer = torch.optim.AdamW(
@@ -281,8 +288,8 @@ def main() -> None:
         texts = generator.samples(
             chosen.texts, draw.randrange(2**31), keep=lambda context: chosen.all or not is_held_out(context)
         )
-        encoded = [encode(each, rows) for each in texts] + [
-            encode(generator.noisy(each, draw), rows) for each in papers
+        encoded = [encode(each, vocabulary) for each in texts] + [
+            encode(generator.noisy(each, draw), vocabulary) for each in papers
         ]
         made, total, number = time.time() - began, 0.0, 0
         model.train()
@@ -302,7 +309,7 @@ def main() -> None:
             evaluate(model, held),
             flush=True,
         )
-        export(model, words, chosen.out)
+        export(model, words, surnames, given, chosen.out)
 
 
 if __name__ == "__main__":
