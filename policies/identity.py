@@ -113,9 +113,11 @@ class _People:
         return person.number
 
     def _suiting(self, reading: Reading) -> list[_Person]:
-        """Those that the name may denote; two are enough to know that it is nobody in particular."""
+        """Those that the name may denote; two are enough to know that it is nobody in particular, and so are very many to ask."""
         suiting: list[_Person] = []
-        for person in self._candidates(reading):
+        for asked, person in enumerate(self._candidates(reading)):
+            if asked == _MOST_ASKED:
+                return []
             if person.may_be(reading) and all(person is not other for other in suiting):
                 suiting.append(person)
                 if len(suiting) > 1:
@@ -136,6 +138,9 @@ class _People:
             _add(self._by_given, given, person)
             if not person.known.surname:
                 _add(self._without_surname, given, person)
+
+
+_MOST_ASKED = 200  # namesakes: a list of ten thousand of them must not cost their square
 
 
 def _add(people: dict[str, list[_Person]], key: str, person: _Person) -> None:

@@ -73,6 +73,7 @@ def read(name: str) -> Reading:
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_RUSSIAN = re.compile(r"[а-яё-]{1,60}")
 _MOST_WORDS = 8
 _SURNAME, _GIVEN, _PATRONYMIC, _INITIAL = "surname", "given", "patronymic", "initial"
 
@@ -232,7 +233,8 @@ _GENDERS = {"masc": (MALE,), "femn": (FEMALE,)}
 
 @functools.lru_cache(maxsize=20_000)
 def _parses(word: str) -> tuple[Any, ...]:
-    return tuple(_analyzer().parse(word)[:12]) if not word.isascii() else ()
+    # Only what can be Russian: of a letter without a name in Unicode pymorphy3 makes an error.
+    return tuple(_analyzer().parse(word)[:12]) if _RUSSIAN.fullmatch(word) else ()
 
 
 @functools.cache

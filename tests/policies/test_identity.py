@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +171,18 @@ def test_no_two_values_share_a_placeholder_whoever_they_denote(names: list[str])
     assert not any(
         label.startswith(("[PERSON_1]", "[PERSON_1:", "[PERSON_3]", "[PERSON_3:")) for label in labels.values()
     )
+
+
+def test_many_namesakes_cost_no_more_each_than_a_few() -> None:
+    fresh = itertools.count()
+
+    def cost(count: int) -> float:
+        numbers = [next(fresh) for _ in range(count)]
+        fathers = ["".join(chr(1072 + number // 32**place % 32) for place in range(4)) for number in numbers]
+        names = [(PERSON, f"Иван {father.capitalize()}ович") for father in fathers]
+        began = time.process_time()
+        identify(names)
+        return (time.process_time() - began) / count
+
+    cost(500)
+    assert min(cost(3_000) for _ in range(2)) < 3 * min(cost(600) for _ in range(3))
