@@ -8,6 +8,7 @@ from policies.entities import Entity
 from policies.finding import Finding, Text
 
 _SHORTEST = 5  # characters; shorter values stand for other things too often
+_SHORTEST_NUMBER = 7  # digits of a value that has nothing else: «10482» may be an employee here and a price there
 _EVIDENCE = frozenset(
     {
         Entity.HEALTH,
@@ -47,7 +48,8 @@ def _values(texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> dict[s
     for text, findings in zip(texts, found, strict=True):
         for finding in findings:
             value = text.content[finding.start : finding.end]
-            if finding.entity not in _EVIDENCE and len(value) >= _SHORTEST:
+            shortest = _SHORTEST_NUMBER if value.isdigit() else _SHORTEST
+            if finding.entity not in _EVIDENCE and len(value) >= shortest:
                 known = values.get(value)
                 if known is None or finding.score > known.score:
                     values[value] = finding

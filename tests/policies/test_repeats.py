@@ -34,6 +34,13 @@ def test_what_is_only_evidence_is_not_looked_for_elsewhere() -> None:
     assert with_repeats(texts, [scan(text.content) for text in texts])[1] == ()
 
 
+def test_a_few_digits_are_left_alone_and_many_are_not() -> None:
+    texts = [Text("таб. 10482, полис 1234567"), Text("цена 10482, заказ 1234567")]
+    found = [(Finding(5, 10, Entity.EMPLOYEE_ID, 0.9), Finding(18, 25, Entity.OMS, 0.9)), ()]
+
+    assert with_repeats(texts, found)[1] == (Finding(18, 25, Entity.OMS, 0.9),)
+
+
 def test_short_values_are_left_alone() -> None:
     texts = [Text("Ян"), Text("Ян и Инь")]
 
