@@ -1,4 +1,4 @@
-"""Finding personal data off the event loop: Presidio as the shell, our recognisers inside, a bounded memory of answers."""
+"""Finding personal data beside the event loop: processes with Presidio as the shell and our recognisers inside, a bounded memory of answers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import functools
 import hashlib
 import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +20,7 @@ from policies.entities import Entity
 from policies.errors import DetectorFailedError, DetectorTimeoutError
 from policies.finding import Finding, Text
 from policies.recognizers import recognize
+from policies.workers import Workers
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -33,8 +32,8 @@ VERSION = "names-1"
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the detector runs.
 
-    `timeout_ms` bounds one call of `detect`, waiting for a free worker included. More workers do not make one text faster,
-    for they share one interpreter; they only keep a short text from waiting for a long one. `cache_bytes` 0 remembers nothing.
+    `timeout_ms` bounds one call of `detect`, waiting for a free worker included. Each worker is a process of about 200 MiB that looks at
+    one call's texts at a time: as many as there are cores to spare. `cache_bytes` 0 remembers nothing.
     """
 
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 5_000
@@ -53,67 +52,52 @@ class Detector:
     def __init__(self, settings: DetectorSettings) -> None:
         """Unloaded and of no use: `open` gives a detector that is ready."""
         self._settings = settings
-        self._pool: ThreadPoolExecutor | None = None
+        self._workers: Workers | None = None
         self._memory = _Memory(settings.cache_bytes)
-        self._closing = threading.Event()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: DetectorSettings = _DEFAULTS) -> AsyncIterator[Detector]:
-        """A detector that is ready, until the context ends. Loading takes seconds and happens off the event loop."""
+        """A detector that is ready, until the context ends. Loading takes a second or two. Raises DetectorFailedError."""
         detector = cls(settings)
-        pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="detector")
-        try:
-            await asyncio.get_running_loop().run_in_executor(pool, _analyzer)
-            detector._pool = pool
-            yield detector
-        finally:
-            detector._pool = None
-            detector._closing.set()
-            # Work that still runs gives up at its next window; waiting for that must not stall the loop.
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        async with Workers.open(settings.workers, msgspec.msgpack.encode(settings)) as workers:
+            detector._workers = workers
+            try:
+                yield detector
+            finally:
+                detector._workers = None
 
     async def detect(self, texts: Sequence[Text]) -> tuple[tuple[Finding, ...], ...]:
         """The findings of each text, in order of the texts.
 
         Raises DetectorFailedError or DetectorTimeoutError: no answer at all, rather than one that may be incomplete.
         """
-        if self._pool is None:
+        if self._workers is None:
             raise DetectorFailedError("the detector is not open: use it inside `async with Detector.open(...)`")
         keys = [self._memory.key(text) for text in texts]
         known = {key: self._memory.get(key) for key in keys}
         unknown = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
-        found = await self._find(self._pool, tuple(unknown.values())) if unknown else []
+        found = await self._find(self._workers, tuple(unknown.values())) if unknown else []
         fresh = dict(zip(unknown, found, strict=True))
         for key, findings in fresh.items():
             self._memory.put(key, findings)
         return tuple(fresh[key] if key in fresh else known[key] or () for key in keys)
 
-    async def _find(self, pool: ThreadPoolExecutor, texts: tuple[Text, ...]) -> list[tuple[Finding, ...]]:
-        unwanted = threading.Event()
-
-        def checkpoint() -> None:
-            if unwanted.is_set() or self._closing.is_set():
-                raise _UnwantedError
-            time.sleep(0)  # lets the event loop's thread have the interpreter
-
-        work = asyncio.get_running_loop().run_in_executor(pool, _find_all, texts, checkpoint)
+    async def _find(self, workers: Workers, texts: tuple[Text, ...]) -> list[tuple[Finding, ...]]:
         try:
             async with asyncio.timeout(self._settings.timeout_ms / 1000):
-                return await work
+                return await workers.find(texts)
         except TimeoutError:
             raise DetectorTimeoutError(f"the detector did not answer within {self._settings.timeout_ms} ms") from None
-        finally:
-            unwanted.set()  # whatever ended the wait, nobody needs the rest of the work
 
 
 def scan(text: str) -> tuple[Finding, ...]:
     """The findings of one text, found in the caller's thread; the first call loads the engine. Raises DetectorFailedError."""
-    return _find_all((Text(text),), lambda: None)[0]
+    return find_all((Text(text),), lambda: None)[0]
 
 
-class _UnwantedError(Exception):
-    """Nobody waits for this work any more."""
+class UnwantedError(Exception):
+    """Nobody waits for this work any more: a checkpoint raises it, and `find_all` lets it through."""
 
 
 class _Memory:
@@ -157,10 +141,21 @@ _checkpoint: ContextVar[Callable[[], None]] = ContextVar("checkpoint")
 """What the recogniser calls between windows: Presidio has no way to hand a caller's argument down to it."""
 
 
-def _find_all(texts: Sequence[Text], checkpoint: Callable[[], None]) -> list[tuple[Finding, ...]]:
+def prepare() -> None:
+    """Load the engine in this process. Raises DetectorFailedError."""
+    try:
+        _analyzer()
+    except Exception as error:  # noqa: BLE001 - whatever it was, there is no detector
+        raise DetectorFailedError(f"the detector cannot be loaded (`{type(error).__name__}`)") from None
+
+
+def find_all(texts: Sequence[Text], checkpoint: Callable[[], None]) -> list[tuple[Finding, ...]]:
+    """The findings of each text, in the caller's thread. `checkpoint` is called between windows. Raises DetectorFailedError."""
     token = _checkpoint.set(checkpoint)
     try:
         return [_find(text) for text in texts]
+    except UnwantedError:
+        raise
     except Exception as error:  # noqa: BLE001 - not carried on from: it ends the call as our own error
         # Whatever went wrong, nothing is known about the texts. The cause may quote them, so only its type is kept.
         raise DetectorFailedError(f"a recogniser failed with `{type(error).__name__}`") from None

@@ -17,6 +17,8 @@ def find(lower: str) -> Iterator[Finding]:
         floor = max(0, sign.start() - 64)
         local = _LOCAL.search(lower, floor, sign.start())
         domain = _DOMAIN.match(lower, sign.end(), sign.end() + 255) if local else None
+        if local and domain and local[0] == "git" and lower[domain.end() : domain.end() + 1] in {":", "/"}:
+            continue  # the address of a repository
         if local and domain and not _IN_URL.search(lower, max(0, local.start() - 80), local.start()):
             yield Finding(
                 local.start(), domain.end(), Entity.EMAIL, LABELLED if sign[0].strip() == "@" else UNMISTAKABLE
@@ -51,4 +53,5 @@ EXAMPLES = (
     Example("Подпишись на @channel_name"),
     Example("Моя собака любит гулять"),
     Example("версия pkg@1.2.3"),
+    Example("git clone git@github.com:encode/starlette.git"),
 )

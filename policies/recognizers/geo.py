@@ -15,7 +15,10 @@ def find(lower: str) -> Iterator[Finding]:
     for match in _PAIR.finditer(lower):
         one, two = (float(match[side].replace(",", ".")) for side in ("one", "two"))
         labelled = bool(_LABEL.search(lower, max(0, match.start() - 48), match.start()))
-        if not labelled and _METRIC.search(lower, max(0, match.start() - 24), match.start()):
+        if not labelled and (
+            _METRIC.search(lower, max(0, match.start() - 24), match.start())
+            or _PUBLIC.search(lower, max(0, match.start() - _AROUND), match.end() + _AROUND)
+        ):
             continue
         if _is_place(one, two) or (labelled and _is_anywhere(one, two)) or (labelled and _is_place(two, one)):
             precise = min(len(match["first"]), len(match["second"])) >= 4
@@ -23,8 +26,9 @@ def find(lower: str) -> Iterator[Finding]:
                 yield Finding(*match.span(), Entity.GEO, LABELLED if labelled else UNMISTAKABLE)
     for match in _KEYED.finditer(lower):
         yield Finding(*match.span("value"), Entity.GEO, LABELLED)
-    for match in _DEGREES.finditer(lower):
-        yield Finding(*match.span(), Entity.GEO, LABELLED)
+    for pattern in (_DEGREES, _SENTENCE):
+        for match in pattern.finditer(lower):
+            yield Finding(*match.span(), Entity.GEO, LABELLED)
 
 
 def _is_place(latitude: float, longitude: float) -> bool:
@@ -49,6 +53,13 @@ _LABEL = re.compile(
     r"|coord\w*|point|метк\w{1,2}|местоположени\w*|локаци\w*|maps?)[^0-9]{0,28}$"
 )
 _METRIC = re.compile(r"(?:loss|acc|score|mean|std|курс|вес|ошибк|rate|price|метрик|auc|f1)[^0-9]{0,16}$")
+_AROUND = 60
+# A place that everybody knows, or an exercise.
+_PUBLIC = re.compile(
+    r"центр\w? (?:город|[а-яё]{3,})|гаверсин|haversine|достопримечат|кремл|площадь(?! [0-9])|музе[йяе]|аэропорт|вокзал|памятник|столиц"
+)
+# What receivers send: degrees and minutes in one number (NMEA 0183).
+_SENTENCE = re.compile(r"(?<![0-9.])[0-9]{4}\.[0-9]{2,6},[ns],[0-9]{5}\.[0-9]{2,6},[ew](?![a-z])")
 _KEYED = re.compile(
     r"(?<![a-zа-яё])(?:lat(?:itude)?|lon(?:gitude)?|lng|широт[аы]|долгот[аы])[\"']?[ ]{0,2}(?:[:=-]|—)?[ ]{0,2}[\"'>]?"
     r"(?P<value>-?[0-9]{1,3}[.,][0-9]{3,15})(?![0-9])"
@@ -60,6 +71,7 @@ _DEGREES = re.compile(
 )
 
 EXAMPLES = (
+    Example("$GPRMC,081836,A,5545.3451,N,03737.0604,E,000.0", ("5545.3451,N,03737.0604,E",)),
     Example("55.755831, 37.617673", ("55.755831, 37.617673",)),
     Example("Курьер в точке 59.9391 30.3158, ждёт", ("59.9391 30.3158",)),
     Example("координаты: 55.7558,37.6176", ("55.7558,37.6176",)),
@@ -77,4 +89,6 @@ EXAMPLES = (
     Example("0.1234, 0.5678 — веса модели"),
     Example("Доходность 45.12 и 50.13 процента"),
     Example("Замеры 12.3456, 78.9012"),
+    Example("Красная площадь 55.7539, 37.6208 — координаты на карте музея"),
+    Example("расстояние от 55.7558, 37.6173 по формуле гаверсинусов"),
 )

@@ -38,8 +38,8 @@ _WORDS = re.compile(
     r"|(?P<other>верси\w*|version|ver|v|build\w*|сборк\w*|релиз\w*|release|прошивк\w*|firmware"
     r"|обновлени\w*|окпд\w*|оквэд\w*"
     r"|кбк|код\w{0,2}|пункт\w*|раздел\w*|гост|windows|chrome|firefox|драйвер\w*|driver|маск\w*|mask|netmask|dns|днс"
-    r"|section|sec|chapter|rfc|статьи?|приложени\w*|платформ\w*|1с|1c|nginx|apache|postgres\w*|python|java"
-    r"|node|npm|pip|php|mysql|docker|ядр\w|kernel|gcc|django|обнов\w*|установил\w*"
+    r"|section|sec|chapter|rfc|статьи?|приложени\w*|платформ\w*|1с|1c|(?:nginx|apache|postgres\w*|python|java"
+    r"|node|npm|pip|php|mysql|docker|kernel|gcc|django)(?=[ /v-]{1,3}$)|ядр\w|обнов\w*|установил\w*"
     r"|скачал\w*))(?![a-zа-яё])"
 )
 _PINNED = frozenset({"==", ">=", "<=", "~="})  # a package's version
@@ -81,6 +81,7 @@ def _is_version_six(written: str) -> bool:
 
 
 EXAMPLES = (
+    Example("nginx access: 95.31.18.119 - petrov_n [12/Jun/2026:08:14:03]", ("95.31.18.119",)),
     Example("ip 95.31.18.119", ("95.31.18.119",)),
     Example("последний вход с 178.140.22.7 вчера", ("178.140.22.7",)),
     Example("host: 10.20.30.40:5432", ("10.20.30.40",)),
@@ -101,4 +102,5 @@ EXAMPLES = (
     Example("Mozilla/5.0 Chrome/120.0.0.0 Safari/537.36"),
     Example("Время 10:22:31, std::vector, 1:2:3"),
     Example("сеть 10.20.30.0/24"),
+    Example("nginx 10.25.30.41 и python-10.11.40.12"),
 )

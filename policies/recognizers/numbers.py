@@ -60,7 +60,11 @@ def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
         groups = [match.span() for match in _GROUP.finditer(run[0])]
         if sum(end - start for start, end in groups) >= _SHORTEST:
             yield from _classify(text, lower, headings, run, groups)
+    yield from _misread(lower)
     yield from series.find(lower, headings, _label_in)
+    yield from employee_id.find_short(lower, headings)
+    yield from phone.find_extensions(lower)
+    yield from phone.find_dictated(lower)
     yield from intl_passport.find_machine_read(lower)
 
 
@@ -70,14 +74,24 @@ _PREFIX = 20  # of which as many can belong to the number
 _CONTEXT = 160  # characters before a number that its recogniser may look at
 _SHORTEST = 4  # digits
 _LONGEST = 20
+_SHORTEST_WRAPPED = 10  # digits of a number that may go on in the next line
+_SHORTEST_MISREAD = 9
 
-# Digits with at most three separators between them. Separators and digits are disjoint: the scan never goes back.
-_RUN = re.compile(r"[0-9](?:[ \-.()_/№]{0,3}[0-9])*")
+# Digits with at most three separators between them, or the end of a line, or a «+»: a space in a URL.
+# Separators and digits are disjoint: the scan never
+# goes back.
+_RUN = re.compile(r"[0-9](?:(?:[ \-.()_/№]{0,3}|[\n+])[0-9])*")
+# What a reader of scans makes of digits: «451О 12З456». Only beside a word for the number.
+_SLIPS = re.compile(
+    r"(?<![0-9a-zа-яё])[0-9][0-9 .-]{0,12}[oоlзбi|][0-9oоlзбi| -]{2,14}(?<=[0-9oоlзбi|])(?![0-9a-zа-яё])"
+)
+_AS_DIGITS = str.maketrans("oоlзбi|", "0013611")
 _GROUP = re.compile(r"[0-9]+")
 
 # Words for numbers that are no person's data, or that are not recognised yet: they keep a number from being taken for another.
 _OTHERS = (
-    r"удостоверени\w*|бик|кпп|окпо|оквэд|октмо|окато|окпд\w?|тн ?вэд|hs ?code"
+    r"удостоверени\w*|удост|уид|упд|дело|диплом\w*|аттестат\w*|билет\w*|купон\w*|сертификат\w*|патент\w*|бланк\w*"
+    r"|бик|кпп|окпо|оквэд|октмо|окато|окпд\w?|тн ?вэд|hs ?code"
     r"|кбк|уин|уип|уникальн\w* идент\w*|трудов\w* книж\w*|внж|вид\w? на жительство"
     r"|договор\w*|контракт\w*|заказ\w*|заявк\w*|заявлени\w*|обращени\w*|тикет\w*|инцидент\w*|артикул\w*|арт"
     r"|накладн\w*|сч[её]т-фактур\w*|акт\w{0,2}"
@@ -94,6 +108,8 @@ _LABEL = re.compile(
     + r")(?![a-zа-яё])"
 )
 _LINK = re.compile(r"[ ,(\"']{0,3}(?:-{1,2} ?)?(?:это )?(?:мой |моя |её |ее |его |номер )?")
+_GLUED = re.compile("^[a-zа-яё0-9]+")  # the rest of a code is no word: «к318тн04»
+_NEXT_NUMBER = re.compile("[ :№-]{1,3}[0-9]")  # the word speaks of what follows
 _MEASURE = re.compile(r"[ ]?(?:руб|р\.|₽|\$|€|usd|eur|%|шт|тыс|млн|млрд|долл|тенге|кг|км)")
 
 _BY_LENGTH: dict[int, tuple[Identifier, ...]] = {
@@ -124,6 +140,9 @@ def _classify(
                 announced = _label_in(headings.over(start)) or _label_before(lower, left, start)
             if not announced and end not in following:
                 following[end] = _label_after(lower[end : end + _AFTER])
+            wrapped = "\n" in run[0][opening : end - origin]
+            if wrapped and (not announced or len(digits) < _SHORTEST_WRAPPED):
+                continue  # two lines of a list
             label = announced or following[end]
             if not label and 4 * (end - start - len(digits)) > 3 * len(digits):
                 continue  # digits so far apart are one number only where something says so
@@ -137,7 +156,10 @@ def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label
     if after and _is_code(after[0]):
         return
     inside = bool(start) and _is_code(text[start - 1])
-    if start and text[start - 1] in "+(":
+    # «a+1234567890» is a sum
+    if start and (
+        text[start - 1] == "(" or (text[start - 1] == "+" and not text[max(0, start - 2) : start - 1].isalnum())
+    ):
         start -= 2 if text[start - 2 : start] == "+(" else 1
     before = lower[max(0, start - _CONTEXT) : start]
     for identifier in _BY_LENGTH[len(digits)]:
@@ -147,6 +169,8 @@ def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label
         number = Number(text[start:end], digits, before, after, prefix[0] if prefix else "")
         labelled = label == identifier.entity or label in identifier.shares
         score = identifier.score(number, labelled)
+        if "\n" in number.written:
+            score -= 0.1 if labelled and number.written.count("\n") == 1 else 1.0
         if label and not labelled:
             score -= 0.3  # it is announced as something else
         elif not label and _MEASURE.match(after):
@@ -156,13 +180,29 @@ def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label
             yield Finding(prefix.start() if prefix else opening, end, identifier.entity, score)
 
 
+def _misread(lower: str) -> Iterator[Finding]:
+    """Numbers in which letters were read for digits."""
+    for match in _SLIPS.finditer(lower):
+        digits = "".join(filter(str.isdigit, match[0].translate(_AS_DIGITS)))
+        if 2 * sum(map(str.isdigit, match[0])) < len(digits):
+            continue
+        label = _label_before(lower, max(0, match.start() - _BEFORE), match.start())
+        for identifier in _BY_LENGTH.get(len(digits), ()):
+            if len(digits) >= _SHORTEST_MISREAD and label == identifier.entity:
+                written = match[0].translate(_AS_DIGITS)
+                number = Number(written, digits, lower[max(0, match.start() - _CONTEXT) : match.start()], "")
+                score = identifier.score(number, True)
+                if score >= THRESHOLD:
+                    yield Finding(*match.span(), identifier.entity, score)
+
+
 def _label_before(lower: str, left: int, start: int) -> str:
     """The kind that the nearest word before a number announces: an entity, `OTHER`, or nothing."""
     context = lower[left:start]
     # Only what stands after the last digit speaks of this number, «п. 5 ст. 10» and the like aside.
     for digits in _GROUP.finditer(context):
         if digits.end() - digits.start() > 2:
-            context = lower[left + digits.end() : start]
+            context = _GLUED.sub("", lower[left + digits.end() : start])
     # A word on a line above counts only when nothing else stands before the number on its own line.
     *_, above, line = ["", *context.rsplit("\n", 1)]
     return _label_in(line if line.strip(" \t\"'") else above + line)
@@ -180,7 +220,9 @@ def _label_after(after: str) -> str:
     """The same for words right after it: «… — это мой паспорт»."""
     link = _LINK.match(after)
     match = _LABEL.match(after, link.end()) if link and link.end() else None
-    return (match.lastgroup or "") if match else ""
+    if match is None or _NEXT_NUMBER.match(after, match.end()):
+        return ""
+    return match.lastgroup or ""
 
 
 def _is_code(character: str) -> bool:

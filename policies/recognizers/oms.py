@@ -20,11 +20,12 @@ _GROUPED = re.compile(r"[0-9]{4}(?: [0-9]{4}){3}")
 IDENTIFIER = Identifier(
     entity=Entity.OMS,
     lengths=frozenset({16}),
-    label=r"мед\w*полис\w*|(?:полис\w* )?омс|енп|oms|(?:медицинск\w* )?полис\w{0,2}|policy",
+    label=r"мед\w*полис\w*|(?:полис\w* )?омс|енп|enp|oms|(?:медицинск\w* )?полис\w{0,2}|policy",
     score=_score,
 )
 
 EXAMPLES = (
+    Example("INSERT INTO p (id, enp) VALUES (5, '7700001234567895')", ("7700001234567895",)),
     Example("полис ОМС 7700 0012 3456 7894", ("7700 0012 3456 7894",)),
     Example("ЕНП: 7700001234567894", ("7700001234567894",)),
     Example("полис 7700001234567895 не читается", ("7700001234567895",)),

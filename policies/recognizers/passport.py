@@ -16,6 +16,8 @@ def plausible(series: str) -> bool:
 def _score(number: Number, labelled: bool) -> float:
     if labelled:
         return LABELLED if _CANONICAL.fullmatch(number.written) else 0.85
+    if _IN_CODE.search(number.before) or _CODE_GOES_ON.match(number.after):
+        return UNLIKELY
     # Without a word for it only the usual way to write it counts: any ten digits are somebody's order number.
     return (
         0.6 if _CANONICAL.fullmatch(number.written) and not number.bare and plausible(number.digits[:4]) else UNLIKELY
@@ -26,13 +28,15 @@ def _score(number: Number, labelled: bool) -> float:
 _NO_REGION = frozenset(
     {"00", "02", "06", "09", "13", "16", "21", "23", "31", "35", "39", "43", "48", "51", "55", "59", "62", "72", "74"}
 )
+_IN_CODE = re.compile("[0-9a-zа-яё]-$")
+_CODE_GOES_ON = re.compile("-[0-9a-zа-яё]")
 _CANONICAL = re.compile(
     r"[0-9]{2} ?[0-9]{2}[ -]?[0-9]{6}|[0-9]{2} [0-9]{2} [0-9]{3} [0-9]{3}|[0-9]{4} [0-9]{3} [0-9]{3}"
 )
 IDENTIFIER = Identifier(
     entity=Entity.PASSPORT,
     lengths=frozenset({10}),
-    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п",
+    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п|п-т|pass(?==$)",
     score=_score,
 )
 
@@ -51,8 +55,28 @@ EXAMPLES = (
     Example("паспорт 45 10 12 34 56 потерял", ("45 10 12 34 56",)),
     Example('{"passport": "4510123456"}', ("4510123456",)),
     Example("Её данные: 4510 123456", ("4510 123456",)),
+    Example('<ДУЛ код="21" серия="4618" номер="330471"/>', ("4618", "330471")),
+    Example('{"doc":{"s":"5310","n":"778240"}}', ("5310", "778240")),
+    Example('{"s": "4509", "n": "123456"}', ("4509", "123456")),
+    Example("п-т 4510 123456", ("4510 123456",)),
+    Example("паспорт серии 45 09 за номером 123456", ("45 09", "123456")),
+    Example("Серия\t4509\nНомер\t123456", ("4509", "123456")),
+    Example("серия|номер\n4509|123456", ("4509", "123456")),
+    Example("паспорт\n4510\n123456", ("4510", "123456")),
+    Example("паспорт 451О 12З456", ("451О 12З456",)),
+    Example('{"passport":{"serial":"4510","no":"123456"}}', ("4510", "123456")),
+    Example("<Серия>4510</Серия><Номер>123456</Номер>", ("4510", "123456")),
+    Example(
+        "PNRUSIVANOVA<<ANNA<SERGEEVNA<<<<<<<<<<<<<<<<\n4510123456RUS8705056F<<<<<<<4050505770045<50",
+        ("451012345", "4050505770045<50"),
+    ),
     Example("Водительское удостоверение 4510 123456"),
     Example("Заказ 4510123456 задерживается"),
     Example("Серия 5, номер 12 журнала"),
     Example("Загранпаспорт 75 1234567"),
+    Example("УИД 16RS0042-01-2026-003318-44"),
+    Example("артикул 4510 123456, арт. 9911 654321"),
+    Example("номер 123456, серия 12"),
+    Example("Договор № 45-10/123456 от 05.05.2024"),
+    Example("серийный номер 4510 123456"),
 )

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from policies.entities import Entity
+from policies.finding import Finding
 from policies.recognizers.identifier import LABELLED, LIKELY, UNLIKELY, UNMISTAKABLE, Example, Identifier, Number
+
+
+def find_extensions(lower: str) -> Iterator[Finding]:
+    """The digits to dial after a city or a firm's number: «+7 495 123-45-67 доб. 123»."""
+    if "доб" in lower or "ext" in lower or "вн." in lower:
+        for match in _EXTENDED.finditer(lower):
+            if 10 <= sum(map(str.isdigit, match["number"])) <= 11:
+                yield Finding(*match.span(), Entity.PHONE, LABELLED)
+
+
+def find_dictated(lower: str) -> Iterator[Finding]:
+    """Numbers that are said in parts with commas between: «восемь девятьсот восемнадцать, двести пять, сорок четыре, семнадцать»."""
+    if "номер" in lower or "тел" in lower or "звон" in lower or "набер" in lower:
+        for match in _DICTATED.finditer(lower):
+            if len(_GAP.sub("", match["number"]).lstrip("+")) in {10, 11} and "," in match["number"]:
+                yield Finding(*match.span("number"), Entity.PHONE, UNMISTAKABLE)
 
 
 def _score(number: Number, labelled: bool) -> float:
@@ -14,6 +32,8 @@ def _score(number: Number, labelled: bool) -> float:
         return _international(number, labelled)
     if count == 11 and _NATIONAL.fullmatch(number.digits):
         return LABELLED if labelled else _unlabelled(number)
+    if count in {14, 15} and labelled and number.digits[:3] == "810":
+        return UNMISTAKABLE  # abroad, as it is dialled from Russia
     if count == 10 and number.digits[0] in "3489":
         return UNMISTAKABLE if labelled else LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
     if count in {5, 6, 7} and labelled and ((number.bare and count > 5) or _LOCAL.fullmatch(number.written)):
@@ -36,6 +56,14 @@ def _international(number: Number, labelled: bool) -> float:
     return UNMISTAKABLE if labelled else 0.7 if not russian and len(number.digits) >= 10 else UNLIKELY
 
 
+_EXTENDED = re.compile(
+    r"(?<![0-9])(?P<number>(?:\+?[78][ -]?)?\(?[3489][0-9]{2,4}\)?[ -]?[0-9]{1,3}(?:[ -]?[0-9]{2}){2})"
+    r",? {0,2}\(?(?:доб(?:авочный|\.)?|вн\.|ext\.?)[ :№]{0,2}[0-9]{1,6}\)?(?![0-9])"
+)
+_DICTATED = re.compile(
+    r"(?<![а-яёa-z])(?:номер|тел|звон|набер)[^0-9\n.;]{0,40}?(?P<number>(?:\+? ?[78],? )?9[0-9]{2}(?:,? [0-9]{1,3}){2,5})(?![0-9])"
+)
+_GAP = re.compile("[ ,]")
 _NATIONAL = re.compile(r"[78][3489][0-9]{9}")
 _SEPARATOR = r"[ ._-]{0,2}"
 _GROUPED = re.compile(rf"[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}")
@@ -49,7 +77,7 @@ IDENTIFIER = Identifier(
     entity=Entity.PHONE,
     lengths=frozenset({5, 6, 7, *range(8, 16)}),
     label=(
-        r"тел(?:ефон\w*)?|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
+        r"тел(?:ефон\w*)?|т(?=\.[ :]{1,2}$)|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
         r"|факс\w*"
         r"|номерок\w*|phone\w*|mobile\w*|tel|cell|call|fax|whats ?app|вот?с?[аa]п+\w*|ватсап\w*|viber|вайбер\w*|смс|sms"
         r"|(?:мой|моя|твой|твоя|его|её|ее|их|наш) номер\w*|номер клиента"
@@ -73,9 +101,25 @@ EXAMPLES = (
     Example("звони 8 9 1 2 3 4 5 6 7 8 9 вечером", ("8 9 1 2 3 4 5 6 7 8 9",)),
     Example("тел 8912З4567О9 работает", ("8912З4567О9",)),
     Example("мой номер плюс семь 495 123 45 67", ("плюс семь 495 123 45 67",)),
+    Example("тел. 8 (495) 123-45-67 доб. 123", ("8 (495) 123-45-67 доб. 123",)),
+    Example("+7 495 123-45-67 (доб. 1234)", ("+7 495 123-45-67 (доб. 1234)",)),
+    Example("т. 23-45-67", ("23-45-67",)),
+    Example("8 10 375 29 123 45 67 звонить", ("8 10 375 29 123 45 67",)),
+    Example("тел. 8 912 345\n67 89", ("8 912 345\n67 89",)),
+    Example(
+        "номер телефона восемь девятьсот восемнадцать двести пять сорок четыре семнадцать",
+        ("восемь девятьсот восемнадцать двести пять сорок четыре семнадцать",),
+    ),
+    Example("GET /?phone=+79123456789&snils=112-233-445+95", ("+79123456789",)),
+    Example("телефоны:\n89123456789\n89123456780", ("89123456789", "89123456780")),
+    Example("+7 912 345-67-89/+7 912 345-67-90", ("+7 912 345-67-89", "+7 912 345-67-90")),
     Example("Курс +75 пунктов за день"),
     Example("Бюджет 89 000 000 000 рублей"),
     Example("Заявка 89123456789 закрыта"),
     Example("Снимок от 2026-03-11 10:22:31"),
     Example("Артикул 123-45-67"),
+    Example("#1234 в трекере, bug#4512, C#1234"),
+    Example("+10 000 000 рублей, −5 123 456, 100+200=300, 12345678+87654321"),
+    Example("формула a+1234567890, 4510+123456"),
+    Example("период 01.01.2024-31.12.2024, 2024-01-01/2024-12-31"),
 )

@@ -19,6 +19,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
         letters = "".join(character for character in match[0] if character.isalpha())
         if not (letters.isascii() or letters.translate(_CYRILLIC) == letters):
             continue
+        if _PATTERN.search(lower, max(0, match.start() - _BEFORE - _BEFORE), match.start()):
+            continue  # a sample, to explain how plates are written
         labelled = _LABEL.search(lower, max(0, match.start() - _BEFORE), match.start()) or _VEHICLE.match(
             lower, match.end()
         )
@@ -29,6 +31,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 
 
 _BEFORE = 40
+_PATTERN = re.compile(r"регуляр|regex|regexp|(?<![а-яё])формат[а-яё]? ?$|по маске|образец")
 _LETTERS = "авекмнорстухabekmhopctyx"
 _CYRILLIC = str.maketrans("", "", "abekmhopctyx")
 _PLATE = re.compile(
@@ -40,7 +43,10 @@ _LABEL = re.compile(
     r"(?<![а-яёa-z])(?:(?:гос|рег|авто)[а-яё]*\.?[ -]?(?:рег[а-яё.]* ?)?(?:номер|знак|№)\w{0,3}|грз|г/н"
     r"|г\.? ?н\.|г\.?р\.?з\.?|номер\w{0,3}"
     r"|знак\w{0,2}|авто\w*|машин\w*|т/с|тс|прицеп\w*|мотоцикл\w*|такси|пропуск\w*|(?:license |car "
-    r"|reg )?plate\w*|car|auto|[a-z]*plate)"
+    r"|reg )?plate\w*|car|auto|[a-z]*plate|тойот\w*|toyota|лад[ауыей]|lada|ваз|газель|уаз|камаз|ки[ая]|kia|х[её]нд[аэе]\w*|хундай"
+    r"|hyundai|рено|renault"
+    r"|ниссан\w*|nissan|мазд\w*|форд\w*|шкод\w*|фольксваген\w*|мерседес\w*|бмв|bmw|ауди|audi|хонд\w*|honda|мицубиси|субару"
+    r"|опель|шевроле|чери|хавал|haval|джили|geely)"
     r"(?:[ _:=№\"'.,-]{1,4}(?:[a-zа-яё]{2,12}[ _:=№\"'.,-]{1,3}){0,3})$"
 )
 _VEHICLE = re.compile(r"[ ,(-]{1,3}(?:гос|авто|машин|один хозяин|рег|мой номер)")
@@ -68,6 +74,7 @@ def _is_plain(written: str) -> bool:
 
 
 EXAMPLES = (
+    Example("тойота камри, х 084 ав 27, колёса р17", ("х 084 ав 27",)),
     Example("А123ВС77", ("А123ВС77",)),
     Example("госномер А 123 ВС 777", ("А 123 ВС 777",)),
     Example("продам киа рио а123вс 77 один хозяин", ("а123вс 77",)),
@@ -86,4 +93,5 @@ EXAMPLES = (
     Example("А123ВС00"),
     Example("ГОСТ Р 123 МЭК 50"),
     Example("уу123456789"),
+    Example("госномер РФ формата А123ВС77 — маска для регулярки"),
 )

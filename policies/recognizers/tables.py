@@ -16,7 +16,7 @@ class Tables:
 
     def __init__(self, text: str, checkpoint: Callable[[], None] = lambda: None) -> None:
         """Finding no table is quick. `checkpoint` is called every few thousand characters; what it raises ends the work."""
-        self.cells = sorted((*_separated(text, checkpoint), *_inserted(text, checkpoint)))
+        self.cells = sorted((*_separated(text, checkpoint), *_inserted(text, checkpoint), *_copied(text, checkpoint)))
 
     def over(self, place: int) -> str:
         """The heading of the cell at `place`; empty outside of tables."""
@@ -190,6 +190,29 @@ def _inserted(text: str, checkpoint: Callable[[], None]) -> Iterator[tuple[int, 
             for start, end, heading in _rows(text, insert.end(), columns):
                 place = max(place, end)
                 yield start, end, heading
+
+
+def _copied(text: str, checkpoint: Callable[[], None]) -> Iterator[tuple[int, int, str]]:
+    """Values of PostgreSQL's COPY under the names in its column list: lines of cells between tabs."""
+    place = 0 if "stdin" in text or "STDIN" in text else len(text)
+    while copy := _COPY.search(text, place):
+        place = copy.end()
+        columns = [_words(column.strip(' \r\n"')) for column in copy["columns"].split(",")]
+        while place < len(text):
+            end = text.find("\n", place)
+            end = len(text) if end < 0 else end
+            cells = list(_cells(text[place:end], "\t"))
+            if len(cells) != len(columns):
+                break
+            checkpoint()
+            for (left, right), heading in zip(cells, columns, strict=True):
+                yield place + left, place + right, heading
+            place = end + 1
+
+
+_COPY = re.compile(
+    r"\bcopy\s[^\s()]{1,130}\s?\((?P<columns>[^()]{1,2000})\)\s+from\s+stdin[^\n]{0,80}\n", re.IGNORECASE
+)
 
 
 def _rows(text: str, place: int, columns: list[str]) -> Iterator[tuple[int, int, str]]:

@@ -74,14 +74,26 @@ async def upstream(port_file: Path) -> None:
     await server.serve_forever()
 
 
+def family(pid: int) -> list[int]:
+    """The process and its children: the detector has one of its own."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(child for each in children for child in family(int(each)))]
+
+
 def cpu_seconds(pid: int) -> float:
+    """Of the process and its children."""
+    return sum(_cpu_seconds(each) for each in family(pid))
+
+
+def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    """Of the process and its children."""
+    lines = [line for each in family(pid) for line in Path(f"/proc/{each}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 async def load(url: str, key: str, prompts: list[str], *, stream: bool) -> list[float]:

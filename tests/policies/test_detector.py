@@ -1,9 +1,11 @@
 """The detector: off the loop, remembered, bounded in time, and never silent about a failure."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -96,94 +98,91 @@ async def test_a_detector_that_is_not_open_fails():
             await found.detect([Text(LETTER)])
 
 
-async def test_a_recogniser_that_fails_is_an_error_without_the_text_and_not_an_empty_answer(monkeypatch):
+def test_a_recogniser_that_fails_is_an_error_without_the_text_and_not_an_empty_answer(monkeypatch):
     def broken(text, checkpoint):
         raise RuntimeError(text)
 
-    async with Detector.open() as found:
-        monkeypatch.setattr(detector, "recognize", broken)
-        with pytest.raises(DetectorFailedError) as caught:
-            await found.detect([Text(LETTER)])
+    monkeypatch.setattr(detector, "recognize", broken)
+    with pytest.raises(DetectorFailedError) as caught:
+        scan(LETTER)
     assert "RuntimeError" in str(caught.value)
     assert "Иванов" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
 
 
-async def test_a_failure_is_not_remembered(monkeypatch):
-    async with Detector.open() as found:
-        with monkeypatch.context() as patched:
-            patched.setattr(detector, "recognize", lambda text, checkpoint: 1 / 0)
-            with pytest.raises(DetectorFailedError):
-                await found.detect([Text(LETTER)])
-        assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+def test_a_finding_outside_the_text_is_a_failure(monkeypatch):
+    monkeypatch.setattr(
+        detector, "recognize", lambda text, checkpoint: [detector.Finding(0, len(text) + 1, Entity.PERSON, 0.9)]
+    )
+    with pytest.raises(DetectorFailedError):
+        scan(LETTER)
 
 
-async def test_a_finding_outside_the_text_is_a_failure(monkeypatch):
-    async with Detector.open() as found:
-        monkeypatch.setattr(
-            detector, "recognize", lambda text, checkpoint: [detector.Finding(0, len(text) + 1, Entity.PERSON, 0.9)]
-        )
-        with pytest.raises(DetectorFailedError):
+def pids(found: Detector) -> list[int]:
+    return [process._process.pid for process in found._workers._all]
+
+
+LONG = "Иванов Иван Иванович, тел. +7 912 345-67-89, пришёл. " * 20_000  # a million characters: seconds of work
+
+
+async def test_an_answer_that_does_not_come_in_time_is_an_error_and_another_process_takes_over():
+    async with Detector.open(DetectorSettings(timeout_ms=2_000)) as found:
+        (stopped,) = pids(found)
+        os.kill(stopped, signal.SIGSTOP)
+        with pytest.raises(DetectorTimeoutError, match="2000 ms"):
             await found.detect([Text(LETTER)])
-
-
-async def test_an_answer_that_does_not_come_in_time_is_an_error_and_its_work_stops(monkeypatch):
-    stopped, go_on = threading.Event(), threading.Event()
-
-    def endless(text, checkpoint):
-        try:
-            while not go_on.wait(0.01):
-                checkpoint()
-        finally:
-            stopped.set()
-        return ()
-
-    async with Detector.open(DetectorSettings(timeout_ms=30)) as found:
-        monkeypatch.setattr(detector, "recognize", endless)
-        with pytest.raises(DetectorTimeoutError, match="30 ms"):
-            await found.detect([Text(LETTER)])
-        assert await asyncio.to_thread(stopped.wait, 60)
-        monkeypatch.undo()
+        while True:  # until the process that does not move is replaced
+            with contextlib.suppress(DetectorTimeoutError):
+                assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+                break
+        assert stopped not in pids(found)
     assert issubclass(DetectorTimeoutError, DetectorError)
 
 
-async def test_a_caller_who_goes_away_stops_the_work(monkeypatch):
-    started, stopped = threading.Event(), threading.Event()
+async def test_a_process_that_dies_takes_its_texts_with_it_and_is_replaced():
+    async with Detector.open(DetectorSettings(timeout_ms=60_000)) as found:
+        (killed,) = pids(found)
+        call = asyncio.create_task(found.detect([Text(LONG)]))
+        await asyncio.sleep(0.2)
+        os.kill(killed, signal.SIGKILL)
+        with pytest.raises(DetectorFailedError) as caught:
+            await call
+        assert "Иванов" not in str(caught.value)
+        assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+        assert killed not in pids(found)
 
-    def endless(text, checkpoint):
-        started.set()
-        try:
-            while not stopped.wait(0.01):
-                checkpoint()
-        finally:
-            stopped.set()
-        return ()
 
-    async with Detector.open() as found:
-        monkeypatch.setattr(detector, "recognize", endless)
-        task = asyncio.create_task(found.detect([Text(LETTER)]))
-        await asyncio.to_thread(started.wait, 60)
-        task.cancel()
+async def test_a_caller_who_goes_away_stops_the_work_and_the_process_lives():
+    async with Detector.open(DetectorSettings(timeout_ms=60_000)) as found:
+        before = pids(found)
+        call = asyncio.create_task(found.detect([Text(LONG)]))
+        await asyncio.sleep(0.2)
+        call.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await task
-        assert await asyncio.to_thread(stopped.wait, 60)
+            await call
+        assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+        assert pids(found) == before
 
 
-async def test_closing_does_not_wait_for_work_that_nobody_wants(monkeypatch):
-    started = threading.Event()
-
-    def endless(text, checkpoint):
-        started.set()
-        while True:
-            checkpoint()
-
-    async with Detector.open() as found:
-        monkeypatch.setattr(detector, "recognize", endless)
-        task = asyncio.create_task(found.detect([Text(LETTER)]))
-        await asyncio.to_thread(started.wait, 60)
+async def test_closing_does_not_wait_for_work_that_nobody_wants():
+    async with Detector.open(DetectorSettings(timeout_ms=60_000)) as found:
+        (pid,) = pids(found)
+        call = asyncio.create_task(found.detect([Text(LONG)]))
+        await asyncio.sleep(0.2)
     with pytest.raises(DetectorFailedError):
-        await task
+        await call
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_two_processes_look_at_two_calls_at_once_and_a_short_text_does_not_wait_for_a_long_one():
+    async with Detector.open(DetectorSettings(workers=2, timeout_ms=60_000)) as found:
+        long = asyncio.create_task(found.detect([Text(LONG)]))
+        await asyncio.sleep(0.2)
+        assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+        assert not long.done()
+        long.cancel()
 
 
 async def test_many_callers_at_once_each_get_their_own_answer():

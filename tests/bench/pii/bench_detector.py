@@ -8,6 +8,7 @@ as long at times, so CPU time of the process and medians of several runs are wha
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import statistics
 import sys
@@ -17,6 +18,10 @@ from pathlib import Path
 import msgspec
 
 from policies import Detector, DetectorSettings, Text
+from policies.detector import find_all, prepare
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.bench.bench_gateway import family, rss_mib
 
 LETTER = (
     "Здравствуйте! Меня зовут Петрова Анна Сергеевна, 05.05.1987 г.р., паспорт 4510 123456, СНИЛС 112-233-445 95. "
@@ -43,13 +48,24 @@ def texts() -> dict[str, list[str]]:
     return {"letters full of data": [(LETTER * 3)[:1000]] * 50, "plain prose": [(PROSE * 5)[:1000]] * 50}
 
 
-async def cpu(detector: Detector, contents: list[str], *, cached: bool) -> float:
-    """Median CPU ms per 1 000 characters over RUNS runs; each run asks for all texts in one call."""
+def detection(contents: list[str]) -> float:
+    """Median CPU ms per 1 000 characters over RUNS runs, in this very process."""
+    texts = [Text(content) for content in contents]
+    costs = []
+    for _ in range(RUNS):
+        start = time.process_time()
+        find_all(texts, lambda: None)
+        costs.append((time.process_time() - start) * 1e6 / sum(map(len, contents)))
+    return statistics.median(costs)
+
+
+async def asking(detector: Detector, contents: list[str], *, seen: bool) -> float:
+    """Median CPU ms per 1 000 characters that asking costs the service's process; each run asks for all texts in one call."""
     costs = []
     for run in range(RUNS):
-        # A label that is new in each run makes every text unknown to the cache.
-        batch = [Text(content, "" if cached else f"run {run} {number}") for number, content in enumerate(contents)]
-        if cached:
+        # A label that is new in each run makes every text unknown to the memory.
+        batch = [Text(content, "" if seen else f"run {run} {number}") for number, content in enumerate(contents)]
+        if seen:
             await detector.detect(batch)
         start = time.process_time()
         await detector.detect(batch)
@@ -80,19 +96,15 @@ async def stall(detector: Detector, content: str, label: str) -> tuple[float, fl
 
 
 async def main() -> None:
-    before = memory()
     start = time.perf_counter()
     async with Detector.open(DetectorSettings(timeout_ms=60_000)) as detector:
-        print(
-            f"open: {time.perf_counter() - start:.2f} s wall, +{memory() - before:.0f} MiB peak resident (of {memory():.0f})"
-        )
+        print(f"open: {time.perf_counter() - start:.2f} s wall")
         await detector.detect([Text("прогрев")])
+        (_, worker) = family(os.getpid())
+        print(f"memory: {rss_mib(worker):.0f} MiB the detector's process, {memory():.0f} this one")
         for name, contents in texts().items():
-            cold = await cpu(detector, contents, cached=False)
-            warm = await cpu(detector, contents, cached=True)
-            print(
-                f"{name}: {cold:.2f} CPU ms per 1 000 characters new, {warm:.4f} remembered (process time, median of {RUNS})"
-            )
+            new, seen = await asking(detector, contents, seen=False), await asking(detector, contents, seen=True)
+            print(f"{name}: asking costs the service {new:.3f} CPU ms per 1 000 characters, {seen:.4f} if seen before")
         for size in (1_000, 20_000, 200_000):
             content = (LETTER * (size // len(LETTER) + 1))[:size]
             stalls = [await stall(detector, content, f"stall {size} {run}") for run in range(RUNS)]
@@ -100,6 +112,11 @@ async def main() -> None:
                 f"{size} characters: longest loop stall {max(late for late, _ in stalls):.1f} ms, median"
                 f" {statistics.median(late for late, _ in stalls):.1f} ms; answer in {statistics.median(took for _, took in stalls):.0f} ms wall"
             )
+    before, start = memory(), time.process_time()
+    prepare()
+    print(f"loading costs {time.process_time() - start:.2f} CPU s and {memory() - before:.0f} MiB")
+    for name, contents in texts().items():
+        print(f"{name}: detection itself {detection(contents):.2f} CPU ms per 1 000 characters (median of {RUNS})")
 
 
 if __name__ == "__main__":
