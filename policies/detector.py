@@ -1,4 +1,4 @@
-"""Finding personal data beside the event loop: processes with Presidio as the shell and our recognisers inside, a bounded memory of answers."""
+"""Finding personal data beside the event loop: processes with Presidio as the shell, our recognisers inside; a memory of answers."""
 
 from __future__ import annotations
 

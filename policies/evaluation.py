@@ -121,7 +121,7 @@ def load_labelled(path: Path) -> list[Labelled]:
 
 
 def evaluate_findings(labelled: Sequence[Labelled], findings: Iterable[Sequence[Finding]]) -> Evaluation:
-    """Compare what was found in each text with what stands in it; of kinds of whole texts (ст. 10 and the like) only whether they were seen."""
+    """Compare what was found in each text with what stands in it; of kinds of whole texts (ст. 10) only whether they were seen."""
     result = Evaluation()
     for number, (text, found) in enumerate(zip(labelled, findings, strict=True)):
         _count(result, number, text, [each for each in found if each.entity not in _OF_TEXTS])

@@ -236,8 +236,8 @@ def _row_in_digits(row: Sequence[re.Match[str]]) -> Iterator[_Edit]:
     yield start, end, str(value)
 
 
-_HIDDEN_DIGIT = re.compile(r"(?<=[0-9])[OoОоlIІ|](?=[0-9])|(?<=[0-9])[ЗзБб](?=[0-9]{2})")
-_DIGITS = {"З": "3", "з": "3", "Б": "6", "б": "6", "l": "1", "I": "1", "І": "1", "|": "1"}
+_HIDDEN_DIGIT = re.compile(r"(?<=[0-9])[OoОоlIІ](?=[0-9])|(?<=[0-9])[ЗзБб](?=[0-9]{2})")
+_DIGITS = {"З": "3", "з": "3", "Б": "6", "б": "6", "l": "1", "I": "1", "І": "1"}
 
 
 def _digit(match: re.Match[str]) -> str:

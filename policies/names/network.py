@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from policies.names.lexicon import lexicon
-
 from policies.recognizers.tables import SIGNS_OF_KEYS
 
 if TYPE_CHECKING:
@@ -127,6 +126,7 @@ def features(found: Sequence[Token], vocabulary: Vocabulary, headings: Headings 
     return Features(np.array(ids, np.int32).reshape(count, len(COLUMNS)), bits)
 
 
+LISTED = 0x300  # bits of the long lists: of surnames, of given names
 KINDS = 10  # eight of the dictionary, two of the long lists
 _KIND_BITS = np.array([[float(kinds >> bit & 1) for bit in range(KINDS)] for kinds in range(1 << KINDS)], np.float32)
 _MOST_SEEN = 50_000

@@ -276,7 +276,7 @@ def _may_be_surname(word: _Word, announced: bool) -> bool:
     if kind & (Kind.SURNAME | Kind.SURNAME_LIKE | Kind.RENOWNED):
         return True
     # An unknown word: its capital letter must not come from the sentence, nor the word be what opens many of them, a verb.
-    return word.capital and not kind & Kind.COMMON and (announced or not word.opening or not _VERB.search(word.lower))
+    return word.capital and not kind & Kind.COMMON and (announced or not word.opening or not VERB.search(word.lower))
 
 
 def _is_renowned(words: list[_Word]) -> bool:
@@ -304,7 +304,7 @@ def _belongs_to_a_thing(start: int, end: int, lower: str, count: int) -> bool:
 
 
 _CERTAIN_ENDING = re.compile(r"(?:[а-я]{2}(?:ов|[её]в|ин)(?:а|у|ым|ой)?|енко|швили)$")
-_VERB = re.compile(r"(?:[аеиоуыюя]й|[иь]|те|ть|ся|сь|ю|у|ет|ит|ат|ят|ем|им|л|ла|ло|о|ие|ые|ое|ий|ый)$")
+VERB = re.compile(r"(?:[аеиоуыюя]й|[иь]|те|ть|ся|сь|ю|у|ет|ит|ат|ят|ем|им|л|ла|ло|о|ие|ые|ое|ий|ый)$")
 
 # Each ends right before the name. `search` is given a window of 40 characters, so none of these can run away.
 _ANNOUNCE = re.compile(

@@ -88,6 +88,14 @@ def _password(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
         yield Finding(*match.span("value"), Entity.PASSWORD, LIKELY)
         return
     yield from _said(text, anchor)
+    strong = _STRONG.search(text, anchor.end(), anchor.end() + _REACH)
+    if (
+        strong
+        and not _LOST.match(text, anchor.end())
+        and "\n" not in text[anchor.end() : strong.start()]
+        and "://" not in strong[0]
+    ):
+        yield Finding(*strong.span("value"), Entity.PASSWORD, LIKELY)
 
 
 def _said(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
@@ -123,6 +131,14 @@ def _is_password(text: str, label: str, word: re.Match[str], *, named: bool) -> 
     )
 
 
+# «пароль, который помню, Barsik2016!»: small letters, capitals and digits in one word, whatever stands before it.
+_STRONG = re.compile(
+    r"(?<![^\s«\"'(])(?=[^\s]{0,40}[a-z])(?=[^\s]{0,40}[A-Z])(?=[^\s]{0,40}[0-9])(?P<value>[^\s,;«»\"'()=/\\]{7,40})(?<![.:])"
+)
+_LOST = re.compile(
+    r" (?:забы|сброс|сбил|ист[её]к|неверн|неправильн|смен|измен|требова|политик|нужно|должен)", re.IGNORECASE
+)
+_REACH = 50
 _MOST_WORDS = 6
 _WORDS_FOR = 3
 _SHORTEST = 4  # characters of a password
@@ -532,6 +548,9 @@ EXAMPLES = (
     Example("api_key: 0123456789abcdef0123456789abcdef", ("0123456789abcdef0123456789abcdef",)),
     Example("логин/пароль: ivanov / Qwerty!23", ("Qwerty!23",)),
     Example("пароль к вайфаю: kotik123", ("kotik123",)),
+    Example("скажу пароль, который я ещё помню, Barsik2016! и всё", ("Barsik2016!",)),
+    Example("временный пароль всем Osen_2025#start, сменить", ("Osen_2025#start",)),
+    Example("пароль забыт, стенд QA-Stand20 и Nginx1.20 работают"),
     Example("пароль gfhjkm не подходит", ("gfhjkm",)),
     Example("login;password\nivanov;Zima2024", ("Zima2024",)),
     Example("INSERT INTO users (login, password) VALUES ('ivanov', 'Zima2024')", ("Zima2024",)),

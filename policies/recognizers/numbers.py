@@ -172,7 +172,8 @@ def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label
         if "\n" in number.written:
             score -= 0.1 if labelled and number.written.count("\n") == 1 else 1.0
         if label and not labelled:
-            score -= 0.3  # it is announced as something else
+            # It is announced as something else; but nothing else is written with +7.
+            score -= 0.05 if number.written.startswith("+7") else 0.3
         elif not label and _MEASURE.match(after):
             score = 0.0
         if score >= THRESHOLD:
@@ -212,8 +213,15 @@ def _label_in(context: str) -> str:
     """The kind that the last announcing word of `context` names."""
     nearest = None
     for match in _LABEL.finditer(context):
-        nearest = match
-    return nearest.lastgroup or "" if nearest else ""
+        # «СТС (серия и номер …»: the paper that was named is meant.
+        if nearest is None or nearest.lastgroup == "OTHER" or not match[0].startswith("серия"):
+            nearest = match
+    if nearest is None or len(_FIELDS.findall(context, nearest.end())) > 1:
+        return ""
+    return nearest.lastgroup or ""
+
+
+_FIELDS = re.compile(r"[;|\t]")  # «счёт;12;500100732259»: what stands fields away speaks of its own field
 
 
 def _label_after(after: str) -> str:

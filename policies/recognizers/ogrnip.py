@@ -14,10 +14,15 @@ def check(digits: str) -> bool:
 
 
 def _score(number: Number, labelled: bool) -> float:
-    if labelled:
+    if labelled and number.digits[0] == "3":
         return LABELLED if check(number.digits) else MISTYPED
     # Sign, year of the entry since 2004 and region.
-    return LIKELY if number.bare and _FORM.match(number.digits) and check(number.digits) else UNLIKELY
+    return LIKELY if number.bare and plausible(number.digits) else UNLIKELY
+
+
+def plausible(digits: str) -> bool:
+    """Whether it is written as one and the check digit agrees."""
+    return bool(_FORM.match(digits)) and check(digits)
 
 
 _FORM = re.compile(r"3(?:0[4-9]|[12][0-9])(?!00)[0-9]{2}")
@@ -27,6 +32,7 @@ IDENTIFIER = Identifier(
     lengths=frozenset({15}),
     label=r"огрн ?ип|огрн|ogrn(?:ip)?|основн\w* государственн\w* регистрационн\w*(?: номер\w*)?|егрип",
     score=_score,
+    shares=frozenset({Entity.VEHICLE_DOC}),  # «свидетельство о регистрации» is a sole trader's too
 )
 
 EXAMPLES = (
@@ -42,6 +48,7 @@ EXAMPLES = (
     Example("огрнип\u00a0304500116000157", ("304500116000157",)),
     Example("INSERT INTO ip (ogrnip) VALUES ('304500116000157')", ("304500116000157",)),
     Example("304500116000157 (ОГРНИП)", ("304500116000157",)),
+    Example("ИП Петров, свид. о рег. 304500116000157", ("304500116000157",)),
     Example("ОГРН 1027700132195"),
     Example("304500116000158"),
     Example("Заказ 304500116000157 отменён"),

@@ -14,7 +14,7 @@ def plausible(series: str) -> bool:
 
 
 def _score(number: Number, labelled: bool) -> float:
-    if labelled:
+    if labelled or _ISSUED.match(number.after):
         return LABELLED if _CANONICAL.fullmatch(number.written) else 0.85
     if _IN_CODE.search(number.before) or _CODE_GOES_ON.match(number.after):
         return UNLIKELY
@@ -28,6 +28,7 @@ def _score(number: Number, labelled: bool) -> float:
 _NO_REGION = frozenset(
     {"00", "02", "06", "09", "13", "16", "21", "23", "31", "35", "39", "43", "48", "51", "55", "59", "62", "72", "74"}
 )
+_ISSUED = re.compile(r",? {0,2}(?:выдан\w{0,2}|выд\.)(?![а-яё])")
 _IN_CODE = re.compile("[0-9a-zа-яё]-$")
 _CODE_GOES_ON = re.compile("-[0-9a-zа-яё]")
 _CANONICAL = re.compile(
@@ -42,6 +43,9 @@ IDENTIFIER = Identifier(
 
 EXAMPLES = (
     Example("паспорт 4510 123456", ("4510 123456",)),
+    Example("Хазиева Алия Рустамовна, 9222 413097 выд. 30.01.2023", ("9222 413097",)),
+    Example("СТС (серия и номер 36 48 710255) у нас есть"),
+    Example("паспорт 7010, 338 512", ("7010", "338 512")),
     Example("Паспорт: 45 10 123456, выдан ОВД", ("45 10 123456",)),
     Example("паспорт 4510 № 123456", ("4510 № 123456",)),
     Example("паспорт 4510123456", ("4510123456",)),

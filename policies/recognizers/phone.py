@@ -34,7 +34,7 @@ def _score(number: Number, labelled: bool) -> float:
         return LABELLED if labelled else _unlabelled(number)
     if count in {14, 15} and labelled and number.digits[:3] == "810":
         return UNMISTAKABLE  # abroad, as it is dialled from Russia
-    if count == 10 and number.digits[0] in "3489":
+    if count == 10 and number.digits[0] in "3489" and not _CUT_OFF.search(number.before):
         return UNMISTAKABLE if labelled else LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
     if count in {5, 6, 7} and labelled and ((number.bare and count > 5) or _LOCAL.fullmatch(number.written)):
         return 0.6
@@ -65,8 +65,11 @@ _DICTATED = re.compile(
 )
 _GAP = re.compile("[ ,]")
 _NATIONAL = re.compile(r"[78][3489][0-9]{9}")
+_CUT_OFF = re.compile(r"(?<![0-9])\+?[78][ (._-]{1,3}$")  # the rest of a longer number
 _SEPARATOR = r"[ ._-]{0,2}"
-_GROUPED = re.compile(rf"[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}")
+_GROUPED = re.compile(
+    rf"\(?[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}"
+)
 _WITHOUT_PREFIX = re.compile(
     r"\([0-9]{3,5}\) ?[0-9]{1,3}(?:[ -][0-9]{2}){2}|9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}"
 )
@@ -97,6 +100,10 @@ EXAMPLES = (
     Example("+7(912)345-67-89", ("+7(912)345-67-89",)),
     Example("8.912.345.67.89", ("8.912.345.67.89",)),
     Example("телефон 123-45-67", ("123-45-67",)),
+    Example("трубку не берёт (8 962 711-80-54), письма", ("(8 962 711-80-54",)),
+    Example("заказ 17. юля +7 903 118 45 90 щербинка", ("+7 903 118 45 90",)),
+    Example("второй заказ 18 рамиль 8 925 660 31 17 до", ("8 925 660 31 17",)),
+    Example("код|телефон\n0417|79172003844", ("79172003844",)),
     Example("+375 29 123-45-67", ("+375 29 123-45-67",)),
     Example("звони 8 9 1 2 3 4 5 6 7 8 9 вечером", ("8 9 1 2 3 4 5 6 7 8 9",)),
     Example("тел 8912З4567О9 работает", ("8912З4567О9",)),

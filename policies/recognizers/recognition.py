@@ -112,6 +112,7 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
         *geo.find(folded.lower),
         *credentials.find_cells(folded.lower, headings),
         *username.find(folded.lower, headings),
+        *username.find_of_persons(folded.text, persons),
     ]
     found += special.find(folded.lower, sorted(each for each in found if each.entity in _TELLS_OF))
     for finding in found:

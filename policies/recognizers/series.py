@@ -59,7 +59,8 @@ _LETTERED = re.compile(
     r"[\"']s(?:er)?[\"'] ?: ?[\"']?(?P<series>[0-9]{2} ?[0-9]{2})[\"']?, {0,2}[\"']n(?:um|o)?[\"'] ?: ?[\"']?(?P<number>[0-9]{6})(?![0-9])"
 )
 _IN_LINES = re.compile(
-    r"(?<![а-яёa-z])(?:паспорт[а-я]{0,3}|passport)[^0-9a-zа-яё]{1,6}(?P<series>[0-9]{2} ?[0-9]{2})\n(?P<number>[0-9]{3} ?[0-9]{3})(?![0-9])"
+    r"(?<![а-яёa-z])(?:паспорт[а-я]{0,3}|passport)[^0-9a-zа-яё]{1,6}(?P<series>[0-9]{2} ?[0-9]{2})(?:\n|, )"
+    r"(?P<number>[0-9]{3} ?[0-9]{3})(?![0-9])"
 )
 _BEFORE = 80  # characters in which the document is named
 _BY_FORM = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from policies.entities import Entity
 from policies.finding import Finding
+from policies.names.grammar import latin, read
 from policies.recognizers.identifier import LABELLED, LIKELY, MISTYPED, UNMISTAKABLE, Example
 from policies.recognizers.tables import Headings
 
@@ -36,6 +37,17 @@ def find(lower: str, headings: Headings) -> Iterator[Finding]:
             yield Finding(start, end, Entity.USERNAME, LABELLED)
 
 
+def find_of_persons(text: str, persons: Sequence[Finding]) -> Iterator[Finding]:
+    """Logins made of the names of people in the text: «a.prokhorenko», where Алиса Прохоренко is named too."""
+    surnames = {key for person in persons for key in read(text[person.start : person.end]).surname if len(key) > 3}
+    if not surnames:
+        return
+    for match in _MADE_OF_NAME.finditer(text):
+        plain = latin(match[0])
+        if any(key in plain and key != plain for key in surnames):
+            yield Finding(*match.span(), Entity.USERNAME, LIKELY)
+
+
 def is_service(name: str) -> bool:
     """Whether nobody in particular goes by the name: programs, roles, and what stands where a name would."""
     return name in _SERVICES or name.endswith("bot")
@@ -50,6 +62,9 @@ def _chosen(pattern: re.Pattern[str], lower: str, score: float) -> Iterator[Find
 
 
 _GROUPS = ("name", "also")
+_MADE_OF_NAME = re.compile(
+    r"(?<![\w@./\\:%+-])(?=[a-z._-]{0,24}[._-]|[a-z]{5,24}[0-9])[a-z]{1,14}(?:[._-][a-z]{1,16})?[0-9]{0,4}(?![\w@/\\-]|\.[\w])"
+)
 
 
 def _linked(lower: str) -> Iterator[Finding]:
@@ -348,6 +363,8 @@ _NO_COLUMN = re.compile(
 )
 
 EXAMPLES = (
+    Example("Умаров Тимур Олегович — t.umarov — менеджер", ("t.umarov",)),
+    Example("Умаров Тимур, файл t.umarov.docx и https://site.ru/t.umarov"),
     Example("мой телеграм @ivan_petrov", ("@ivan_petrov",)),
     Example("Пиши @petrova88, отвечу", ("@petrova88",)),
     Example("t.me/ivan_petrov", ("t.me/ivan_petrov",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from policies.entities import Entity
+from policies.recognizers import ogrnip
 from policies.recognizers.identifier import LABELLED, UNLIKELY, UNMISTAKABLE, Example, Identifier, Number
 
 
@@ -16,7 +17,7 @@ def _score(number: Number, labelled: bool) -> float:
         if labelled:
             return LABELLED
         return 0.6 if number.bare and _IN_RUSSIAN.fullmatch(number.prefix) else UNLIKELY
-    if len(number.digits) == 15 and number.digits[0] not in "123":
+    if len(number.digits) == 15 and (number.digits[0] not in "123" or ogrnip.plausible(number.digits)):
         return 0.0  # the form of the electronic passport, Решение ЕЭК № 122: country, maker's code, number
     return (LABELLED if _CANONICAL.fullmatch(number.written) else UNMISTAKABLE) if labelled else UNLIKELY
 

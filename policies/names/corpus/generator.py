@@ -121,7 +121,9 @@ def _other(word: str, draw: Random) -> str:
             if chance < 0.15
             else ""
         )
-    if len(word) < 4 or chance > 0.07:
+    if len(word) > 3 and word.islower() and chance > 0.98:
+        return word.capitalize()  # «направить Отчёт»: a capital alone makes no name
+    if len(word) < 4 or chance > 0.1:
         return ""
     other = draw.choice(COMMON)
     return other.capitalize() if word[0].isupper() and word[1:].islower() else other if word.islower() else ""
