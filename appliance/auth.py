@@ -7,6 +7,7 @@ among 2^32 people): the identifier itself is dropped at the door and is in no re
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -57,9 +58,15 @@ class Keyring:
         self._principals = dict(principals)
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """The principal of an `Authorization: Bearer …` header (RFC 6750). Raises AuthenticationError."""
+        """The principal of an `Authorization` header: `Bearer <key>` (RFC 6750), or `Basic` with the key as the password (RFC 7617), for
+        clients that know nothing but `http://name:key@host`. Raises AuthenticationError.
+        """
         scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key:
+        if scheme.lower() == "basic":
+            key = _password(key)
+        elif scheme.lower() != "bearer":
+            key = ""
+        if not key:
             raise AuthenticationError("no API key: send `Authorization: Bearer <key>`")
         principal = self._principals.get(digest(key.strip()))
         if principal is None:
@@ -81,6 +88,14 @@ class Pseudonyms:
     def of(self, identifier: str) -> bytes:
         """The pseudonym of a data subject or an end user, named by the customer's own identifier."""
         return hmac.digest(self._key, b"subject\x00" + identifier.encode(), "sha256")[:16]
+
+
+def _password(credentials: str) -> str:
+    """The password of Basic credentials, whatever the name; "" when they are none."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def digest(key: str) -> bytes:

@@ -122,6 +122,32 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     user: bytes = b""
 
 
+class Interface(StrEnum):
+    """By which door a request to look at texts came."""
+
+    ANALYZE = "analyze"
+    PRESIDIO_ANALYZE = "presidio-analyze"
+    PRESIDIO_ANONYMIZE = "presidio-anonymize"
+
+
+class Analyzed(msgspec.Struct, frozen=True, array_like=True):
+    """Texts were looked at, or masked by findings that the caller brought, and went nowhere."""
+
+    KIND: ClassVar[int] = 6
+
+    request_id: Id
+    app: Id
+    key_id: Id
+    purpose: Id
+    ground: str
+    policy_digest: bytes
+    detector: Id
+    interface: Interface
+    texts: int
+    found: dict[Entity, int]
+    user: bytes = b""
+
+
 class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
     """Requests without a key of ours. At most one record a second; `count` is how many it stands for."""
 
@@ -160,10 +186,10 @@ class ShutDown(msgspec.Struct, frozen=True, array_like=True):
     requests: int  # requests accepted since it started
 
 
-Event = Intent | Outcome | Refused | AuthFailed | Booted | ShutDown | Resumed
+Event = Intent | Outcome | Refused | Analyzed | AuthFailed | Booted | ShutDown | Resumed
 
 KINDS: dict[int, type[Event]] = {
-    kind.KIND: kind for kind in (Intent, Outcome, Refused, AuthFailed, Booted, ShutDown, Resumed)
+    kind.KIND: kind for kind in (Intent, Outcome, Refused, Analyzed, AuthFailed, Booted, ShutDown, Resumed)
 }
 """The catalogue: number in the record's header → Struct."""
 

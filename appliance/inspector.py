@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -91,16 +91,9 @@ class Inspector:
 
     async def inspect(self, principal: Principal, call: Call[R]) -> Inspected[R]:
         """Raises PurposeError, NotAllowedError, UninspectableError, and InspectionError when the detector failed."""
-        purpose = principal.purpose(call.purpose)
-        if purpose not in self.policy.purposes:
-            raise PurposeError("the purpose asked for is not declared in the policy", "metadata.purpose")
+        purpose = self.purpose(principal, call.purpose)
         fields = _collect(call.request)
-        try:
-            found = await self._find([_text(field) for field in fields])
-        except DetectorError:
-            raise InspectionError(
-                "the request could not be inspected for personal data, so it was not sent: try again"
-            ) from None
+        found = await self._find([_text(field) for field in fields])
         findings = dict(zip(fields, found, strict=True))
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
         return Inspected(
@@ -108,13 +101,42 @@ class Inspector:
             principal=principal,
             decision=evaluate(self.policy, _counted(findings), Context(purpose, fixed)),
             findings=findings,
-            identities=await _identities(findings),
+            identities=await self.identities(fields, found),
             subjects=() if call.subject is None else (self._pseudonyms.of(call.subject),),
             user=b"" if call.user is None else self._pseudonyms.of(call.user),
         )
 
-    async def _find(self, texts: list[Text]) -> tuple[tuple[Finding, ...], ...]:
-        found = await self._detector.detect(texts)
+    def purpose(self, principal: Principal, asked: str | None) -> str:
+        """The purpose of a request. Raises PurposeError, NotAllowedError."""
+        purpose = principal.purpose(asked)
+        if purpose not in self.policy.purposes:
+            raise PurposeError("the purpose asked for is not declared in the policy", "metadata.purpose")
+        return purpose
+
+    async def look(self, texts: Sequence[Text]) -> tuple[tuple[Finding, ...], ...]:
+        """What stands in each text, as in the texts of one conversation. Raises UninspectableError and InspectionError."""
+        for text in texts:
+            _check(text.content, "text")
+        return await self._find(texts)
+
+    async def identities(
+        self, texts: Sequence[Text | Field], found: Sequence[Sequence[Finding]]
+    ) -> dict[Value, Identity]:
+        """Who or what each found value denotes, in all the texts together."""
+        values = {
+            (finding.entity, text.content[finding.start : finding.end]): None
+            for text, each in zip(texts, found, strict=True)
+            for finding in each
+        }
+        return identify(values) if len(values) <= _FEW else await asyncio.to_thread(identify, values)
+
+    async def _find(self, texts: Sequence[Text]) -> tuple[tuple[Finding, ...], ...]:
+        try:
+            found = await self._detector.detect(texts)
+        except DetectorError:
+            raise InspectionError(
+                "the request could not be inspected for personal data, so it was not sent: try again"
+            ) from None
         work = sum(map(len, found)) * sum(len(text.content) for text in texts)
         if work < _QUICK:
             return with_repeats(texts, found)
@@ -136,16 +158,6 @@ def outgoing(inspected: Inspected[R], ruling: Ruling, model: str) -> tuple[R, Va
     return rewrite(request, visit), vault
 
 
-async def _identities(findings: Mapping[Field, tuple[Finding, ...]]) -> dict[Value, Identity]:
-    """Who or what each value denotes, in the whole conversation."""
-    values = {
-        (finding.entity, field.content[finding.start : finding.end]): None
-        for field, each in findings.items()
-        for finding in each
-    }
-    return identify(values) if len(values) <= _FEW else await asyncio.to_thread(identify, values)
-
-
 def _counted(findings: Mapping[Field, tuple[Finding, ...]]) -> dict[Entity, int]:
     return dict(Counter(finding.entity for each in findings.values() for finding in each))
 
@@ -164,15 +176,17 @@ def _collect(request: R) -> list[Field]:
 
     rewrite(request, visit)
     for field in fields:
-        if "\x00" in field.content:
-            raise UninspectableError(
-                "the request holds the character U+0000, which hides text from inspection: remove it", "messages"
-            )
-        if not field.content.isascii() and not _encodable(field.content):
-            raise UninspectableError(
-                "the request holds a lone surrogate, which is not Unicode text: remove it", "messages"
-            )
+        _check(field.content, "messages")
     return list(fields)
+
+
+def _check(content: str, place: str) -> None:
+    if "\x00" in content:
+        raise UninspectableError(
+            "the request holds the character U+0000, which hides text from inspection: remove it", place
+        )
+    if not content.isascii() and not _encodable(content):
+        raise UninspectableError("the request holds a lone surrogate, which is not Unicode text: remove it", place)
 
 
 def _text(field: Field) -> Text:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 
 from appliance import __version__
 from appliance.accounting import Accounting
+from appliance.analysis import Analyst
 from appliance.auth import Keyring, Principal, Pseudonyms
 from appliance.dispatch import Dispatcher
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError
@@ -25,9 +26,16 @@ class Service:
     """What the routes need: who may ask, the gateway, and how the parts are."""
 
     def __init__(
-        self, settings: Settings, keyring: Keyring, gateway: Gateway, log: AuditLog, providers: dict[str, Provider]
+        self,
+        settings: Settings,
+        keyring: Keyring,
+        gateway: Gateway,
+        analyst: Analyst,
+        log: AuditLog,
+        providers: dict[str, Provider],
     ) -> None:
         self.gateway = gateway
+        self.analyst = analyst
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -107,15 +115,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         detector = await stack.enter_async_context(Detector.open(settings.detector))
         providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
         board = HealthBoard([route.id for route in routes], settings.router.health)
+        inspector = Inspector(policy, detector, pseudonyms)
+        recorder = Recorder(log, policy, detector.version)
         gateway = Gateway(
-            inspector=Inspector(policy, detector, pseudonyms),
-            recorder=Recorder(log, policy, detector.version),
+            inspector=inspector,
+            recorder=recorder,
             dispatcher=Dispatcher(settings.router, board),
             accounting=Accounting(prices, {each.name: vendor_of(each) for each in settings.providers}),
             directory=Directory(routes, settings.aliases),
             providers=providers,
         )
-        service = Service(settings, keyring, gateway, log, providers)
+        service = Service(settings, keyring, gateway, Analyst(inspector, recorder, pseudonyms), log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         stack.push_async_callback(service.close)
         yield service

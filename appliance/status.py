@@ -73,7 +73,7 @@ def described(error: Exception) -> tuple[int, ErrorDetail]:
         case RequestEntityTooLarge():
             message = "the request body is larger than `server.max_body_bytes` allows: send less"
         case NotFoundException():
-            message = "there is nothing at this address: see `/v1/models`, `/v1/chat/completions` and `/v1/embeddings`"
+            message = "there is nothing at this address: see `/v1/models`, `/v1/chat/completions`, `/v1/embeddings` and `/v1/pii/analyze`"
         case MethodNotAllowedException():
             message = "this address does not take this method"
         case ClientException():

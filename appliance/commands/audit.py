@@ -17,6 +17,7 @@ from rich.table import Table
 
 from appliance.commands.options import chosen, fail, with_settings
 from appliance.events import (
+    Analyzed,
     AuthFailed,
     Booted,
     Event,
@@ -152,6 +153,9 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: PLR0911  (one line a 
             rules = f" [{', '.join(event.rules)}]" if event.rules else ""
             found = f"; найдено: {_counts(event.found)}" if event.found else ""
             return "отказ", f"{event.app}{where}: {_REASON[event.reason]}{rules}{found}"
+        case Analyzed():
+            found = f"найдено: {_counts(event.found)}" if event.found else "ничего не найдено"
+            return "проверка", f"{event.app}: текстов {event.texts}, {found}; цель {event.purpose}"
         case AuthFailed():
             return "чужой ключ", f"попыток: {event.count}"
         case Booted():

@@ -44,6 +44,20 @@ def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(
             service.chat(TEXT, headers={"Authorization": "Bearer Xk9-Qw7rT2"}).status_code,
             service.chat(TEXT, Kanareikin=1).status_code,
         ]
+        result = {"entity_type": "PERSON", "start": 0, "end": 10_000, "score": 1}
+        for path, body in (
+            ("/v1/pii/analyze", {"text": HEALTH, "user": "kanareika@example.ru"}),
+            ("/v1/pii/analyze", {"text": TEXT, "Kanareikin": 1}),
+            ("/v1/pii/analyze", {"text": TEXT, "kinds": ["Kanareikin"]}),
+            ("/analyze", {"text": HEALTH, "allow_list": ["Kanareikin"]}),
+            (
+                "/anonymize",
+                {"text": TEXT, "analyzer_results": [], "anonymizers": {"Kanareikin": {"type": "Kanareikin"}}},
+            ),
+            ("/anonymize", {"text": TEXT, "analyzer_results": [result]}),
+            ("/anonymize", {"text": TEXT, "analyzer_results": [result | {"end": 5}]}),
+        ):
+            statuses.append(service.http.post(path, json=body, headers=headers).status_code)
         upstream.replies = [
             Reply(status=500, raw=TEXT.encode()),
             Reply(
@@ -60,7 +74,29 @@ def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(
         output = b"".join(part.encode() for part in process.process.communicate(timeout=60))
     export_bundle(installed.settings.log.path, tmp_path / "export")
 
-    assert statuses == [200, 200, 403, 200, 200, 404, 400, 403, 401, 400, 502, 400, 502, 502]
+    assert statuses == [
+        200,
+        200,
+        403,
+        200,
+        200,
+        404,
+        400,
+        403,
+        401,
+        400,
+        200,
+        400,
+        400,
+        200,
+        400,
+        400,
+        200,
+        502,
+        400,
+        502,
+        502,
+    ]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 6
     for name, content in [("output", output), *((path.name, path.read_bytes()) for path in files)]:
