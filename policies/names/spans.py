@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from policies.names.network import Floats, Token
     from policies.recognizers.tables import Headings
 
-RELUCTANCE = 4.0
+RELUCTANCE = 3.0
 """How much more likely than nothing a name must be, as a logarithm: chosen on texts that are no part of the training."""
 
 
-SUPPORT = 5.0
+PLACES = 2.0
+"""How much less than that an address needs: its house and street are more telling than a word of a name is."""
+
+
+SUPPORT = 4.0
 """How much of that is taken off where the dictionary and its rules see a name too."""
 
 
@@ -68,6 +72,7 @@ def _runs(likely: Floats, reluctance: Floats) -> Iterator[tuple[int, int, Entity
     """Runs of tokens that are more likely a name or an address than nothing."""
     weighed = np.log(likely + 1e-9)
     weighed[:, 0] += reluctance
+    weighed[:, 3:] += PLACES
     labels = weighed.argmax(axis=1).tolist()
     place = 0
     while place < len(labels):
