@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names lock clean help
+.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names compare-pii lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -98,6 +98,18 @@ $(VENV)-train/.ready: policies/names/corpus/requirements.txt
 	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check --no-deps natasha==1.6.0 navec==0.10.0
 	@touch $@
 
+# Our detector beside what others offer, in a place of its own that nothing else uses. SETS="PATH …" names other labelled sets than `real`;
+# WRITE=tests/bench/pii/README.md puts the tables between its marks.
+SETS ?=
+WRITE ?=
+compare-pii: setup-dev $(VENV)-rivals/.ready
+	$(BIN)/python tests/bench/pii/compare.py $(SETS) $(if $(WRITE),--write $(WRITE))
+
+$(VENV)-rivals/.ready: tests/bench/pii/rivals.txt
+	$(PYTHON) -m venv $(VENV)-rivals
+	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 bench: setup-dev
 	$(BIN)/python tests/bench/bench_gateway.py
 	$(BIN)/python tests/bench/audit/bench_append.py
@@ -113,6 +125,7 @@ lock:
 	echo 'openai>=2,<3' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/e2e/openai2.lock
 	printf 'langchain-openai==1.7.3\nlangchain-tests==1.1.9\nlangchain-core==1.7.2\npytest-asyncio\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/langchain.lock
 	printf 'pydantic-ai-slim[openai]\ninstructor\nopenai>=3,<4\npytest\npytest-asyncio\npytest-socket\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/agents.lock
+	uv pip compile tests/bench/pii/rivals.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/bench/pii/rivals.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
