@@ -35,7 +35,7 @@ def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
     seen = [
         found
         for found in spans.find(text, headings, people)
-        if found.entity is Entity.ADDRESS or not _touches(found, renowned)
+        if found.entity is Entity.ADDRESS or not (_touches(found, renowned) or _is_in_a_code(text, found))
     ]
     yield from (found for found in seen if found.entity is Entity.ADDRESS)
     persons = [found for found in seen if found.entity is Entity.PERSON]
@@ -86,6 +86,12 @@ def _is_of_a_name(word: str) -> bool:
     if kinds & (Kind.FIRST | Kind.SURNAME):
         return True
     return not 0 < row <= _FREQUENT and bool(kinds & (Kind.SURNAME_LIKE | network.LISTED))
+
+
+def _is_in_a_code(text: str, name: Finding) -> bool:
+    """Whether a name in Latin letters is a part of a user name, an address or a password: «Zima2024»."""
+    around = text[name.start - 1 : name.start] + text[name.end : name.end + 1]
+    return text[name.start].isascii() and not tagger.OF_A_HANDLE.isdisjoint(around)
 
 
 def _touches(one: Finding, others: list[Finding]) -> bool:

@@ -60,7 +60,7 @@ POSSIBLE = 0.55
 NOBODY = 0.0  # a name, but not of anybody whose data it could be
 
 _WORD = re.compile(r"[А-Яа-яЁё]+(?:-[А-Яа-яЁё]+)*|[A-Za-z]+(?:['-][A-Za-z]+)*")
-_OF_A_HANDLE = frozenset("_@/0123456789")
+OF_A_HANDLE = frozenset("_@/0123456789")
 _ENDS = frozenset('.!?\n:;"«([{>|*#-')
 _NAME = Kind.FIRST | Kind.PATRONYMIC | Kind.SURNAME | Kind.SURNAME_LIKE
 
@@ -74,7 +74,7 @@ def _words(text: str, lower: str) -> list[_Word]:
     for match in _WORD.finditer(text):
         start, stop = match.span()
         written = match[0]
-        if written[0].isascii() and (text[start - 1 : start] in _OF_A_HANDLE or text[stop : stop + 1] in _OF_A_HANDLE):
+        if written[0].isascii() and (text[start - 1 : start] in OF_A_HANDLE or text[stop : stop + 1] in OF_A_HANDLE):
             continue  # part of a user name, an address or a code
         between = text[end:start]
         spelling = lower[start:stop]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from policies.entities import Entity
 from policies.finding import Finding
 from policies.recognizers import (
@@ -129,6 +131,7 @@ def _classify(
         left = origin + groups[first - 1][1] if first else max(0, start - _BEFORE)
         announced: str | None = None
         digits = ""
+        prefixes = _Prefixes(lower, _opening(text, start))
         for last in range(first, min(first + _LONGEST, len(groups))):
             digits += run[0][slice(*groups[last])]
             end = origin + groups[last][1]
@@ -146,27 +149,51 @@ def _classify(
             label = announced or following[end]
             if not label and 4 * (end - start - len(digits)) > 3 * len(digits):
                 continue  # digits so far apart are one number only where something says so
-            yield from _candidates(text, lower, (start, end), digits, label)
+            yield from _candidates(text, lower, (start, end), digits, label, prefixes)
 
 
-def _candidates(text: str, lower: str, span: tuple[int, int], digits: str, label: str) -> Iterator[Finding]:
+def _opening(text: str, start: int) -> int:
+    """Where a number begins whose first digit stands at `start`: at its "+" or "(", unless «a+1234567890» is a sum."""
+    sign = text[start - 1 : start]
+    if sign == "(" or (sign == "+" and not text[max(0, start - 2) : start - 1].isalnum()):
+        return start - (2 if text[start - 2 : start] == "+(" else 1)
+    return start
+
+
+class _Prefixes:
+    """What stands before a place and may belong to a number there, each kind looked for once."""
+
+    def __init__(self, lower: str, start: int) -> None:
+        self._lower = lower
+        self.start = start
+        self._found: dict[Entity, re.Match[str] | None] = {}
+
+    def of(self, identifier: Identifier) -> re.Match[str] | None:
+        if identifier.prefix is None:
+            return None
+        if identifier.entity not in self._found:
+            start = self.start
+            self._found[identifier.entity] = identifier.prefix.search(self._lower, max(0, start - _PREFIX), start)
+        return self._found[identifier.entity]
+
+
+def _candidates(
+    text: str, lower: str, span: tuple[int, int], digits: str, label: str, prefixes: _Prefixes
+) -> Iterator[Finding]:
     start, end = span
     after = lower[end : end + _AFTER]
     # Part of a longer code in Latin letters: a hash, a UUID, an article number.
     if after and _is_code(after[0]):
         return
     inside = bool(start) and _is_code(text[start - 1])
-    # «a+1234567890» is a sum
-    if start and (
-        text[start - 1] == "(" or (text[start - 1] == "+" and not text[max(0, start - 2) : start - 1].isalnum())
-    ):
-        start -= 2 if text[start - 2 : start] == "+(" else 1
+    start = prefixes.start
     before = lower[max(0, start - _CONTEXT) : start]
+    plain = Number(text[start:end], digits, before, after)
     for identifier in _BY_LENGTH[len(digits)]:
-        prefix = identifier.prefix.search(lower, max(0, start - _PREFIX), start) if identifier.prefix else None
+        prefix = prefixes.of(identifier)
         if inside and not prefix:
             continue
-        number = Number(text[start:end], digits, before, after, prefix[0] if prefix else "")
+        number = msgspec.structs.replace(plain, prefix=prefix[0]) if prefix else plain
         labelled = label == identifier.entity or label in identifier.shares
         score = identifier.score(number, labelled)
         if "\n" in number.written:

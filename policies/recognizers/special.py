@@ -77,16 +77,14 @@ class _Told:
 
 def _evidence(lower: str) -> Iterator[_Evidence]:
     plain = lower.replace("ё", "е")
-    exact, begun = _lexicon()
     words = [match.span() for match in _WORD.finditer(plain)]
     done = 0
     for number, (start, end) in enumerate(words):
         word = plain[start:end]
         if start < done:
             continue
-        entries = [*exact.get(word, ()), *begun.get(word[:4], ()), *begun.get(word[:3], ())]
         longest: tuple[int, _Entry] | None = None
-        for entry in entries:
+        for entry in _beginning_with(word):
             stop = _fits(entry, plain, words, number)
             if stop and (longest is None or stop > longest[0]):
                 longest = stop, entry
@@ -113,6 +111,14 @@ def _fits(entry: _Entry, plain: str, words: list[tuple[int, int]], number: int) 
 
 _WORD = re.compile(r"[а-яa-z0-9]+(?:[-/_][а-яa-z0-9]+)*")
 _GAP = 3  # characters between the words of one entry
+
+
+@functools.lru_cache(maxsize=50_000)
+def _beginning_with(word: str) -> tuple[_Entry, ...]:
+    """Entries whose first word this can be: none, of nearly all words."""
+    exact, begun = _lexicon()
+    likely = (*exact.get(word, ()), *begun.get(word[:4], ()), *begun.get(word[:3], ()))
+    return tuple(entry for entry in likely if word.startswith(entry.words[0][0]))
 
 
 @functools.cache
