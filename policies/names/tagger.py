@@ -235,6 +235,8 @@ def _single(run: list[_Word], announced: bool, lower: str) -> tuple[int, float] 
     elif kind & Kind.FIRST and len(word.lower) > 2:
         if common:
             score = POSSIBLE if _is_meant_as_name(word, lower) else NOBODY
+        elif word.capital and word.opening and lower[word.end : word.end + 2] == ", ":
+            score = ANNOUNCED  # «Лена, перешли акт»: somebody is spoken to
         else:
             score = PROBABLE if word.capital or len(word.lower) > 3 else NOBODY
     else:
