@@ -98,7 +98,7 @@ def answer_error(request: Request[Any, Any, State], error: Exception) -> Respons
     if isinstance(error, errors.PolicyRefusedError):
         headers["X-Verdict"] = "refuse"
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = 'Bearer, Basic realm="appliance", charset="UTF-8"'
     return error_response(status, detail, headers)
 
 

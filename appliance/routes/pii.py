@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from appliance.analysis import Inquiry
+from appliance.errors import BadRequestError
 from appliance.events import Interface
 from appliance.routes.headers import named
 from appliance.service import Service
@@ -62,11 +63,32 @@ async def supported_entities(request: _Request, service: NamedDependency[Service
     return Response(msgspec.json.encode(presidio.entity_names()), media_type=MediaType.JSON)
 
 
+@get("/recognizers")
+async def recognizers(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """What looks for them: one detector, by its version."""
+    await service.authenticate(request.headers.get("authorization"))
+    return Response(msgspec.json.encode([service.analyst.detector_version]), media_type=MediaType.JSON)
+
+
 @get("/anonymizers")
 async def anonymizers(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
     """The operators that `/anonymize` knows."""
     await service.authenticate(request.headers.get("authorization"))
     return Response(msgspec.json.encode(presidio.OPERATORS), media_type=MediaType.JSON)
+
+
+@post("/deanonymize", status_code=200)
+async def presidio_deanonymize(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Refused: nothing that `/anonymize` does can be undone."""
+    await service.authenticate(request.headers.get("authorization"))
+    raise BadRequestError("there is no `encrypt` here, so there is nothing to undo: keep the originals yourself")
+
+
+@get("/deanonymizers")
+async def deanonymizers(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """None."""
+    await service.authenticate(request.headers.get("authorization"))
+    return Response(b"[]", media_type=MediaType.JSON)
 
 
 @get("/health", media_type=MediaType.TEXT)
@@ -75,7 +97,17 @@ async def health() -> str:
     return "the service is up"
 
 
-HANDLERS = [analyze, presidio_analyze, presidio_anonymize, supported_entities, anonymizers, health]
+HANDLERS = [
+    analyze,
+    presidio_analyze,
+    presidio_anonymize,
+    presidio_deanonymize,
+    supported_entities,
+    recognizers,
+    anonymizers,
+    deanonymizers,
+    health,
+]
 
 
 def _inquiry(

@@ -30,6 +30,10 @@ _THEIRS: dict[Entity, str] = {
 
 _OURS = {name: entity for entity, name in _THEIRS.items()} | {entity.value: entity for entity in Entity}
 _MOST = 2048  # texts of one request
+_MOST_WRITTEN = (
+    10_000_000  # characters that all `new_value`s of one answer may come to: a small request must not fill the memory
+)
+_SHORTEST_SALT = 16  # bytes, as Presidio has it
 
 
 class AnalyzeRequest(Strict, frozen=True):
@@ -60,7 +64,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Operator(msgspec.Struct, frozen=True):
-    """What to do with values of a kind; only the fields of its `type` are looked at."""
+    """What to do with values of a kind; only the fields of its `type` are looked at. A mask without a number masks all."""
 
     type: str = "replace"
     new_value: str | None = None
@@ -118,6 +122,8 @@ def decode_analyze(body: bytes) -> AnalyzeRequest:
     for name in asked.entities or ():
         if not name.isascii() or not name.replace("_", "").isalnum() or name != name.upper():
             raise BadRequestError("`entities` are names such as PERSON or PHONE_NUMBER", "entities")
+    if asked.entities and not any(name in _OURS for name in asked.entities):
+        raise BadRequestError("none of `entities` can be found here: see `/supportedentities`", "entities")
     return asked
 
 
@@ -129,7 +135,7 @@ def texts_of(asked: AnalyzeRequest) -> list[Text]:
 def results(asked: AnalyzeRequest, findings: Sequence[Sequence[Finding]]) -> list[Result] | list[list[Result]]:
     """The findings in Presidio's words: of one text, or of each.
 
-    Kinds that Presidio knows and we do not (US_SSN) are never found, and asking for them is no error, as in Presidio itself.
+    Kinds that Presidio knows and we do not (US_SSN) are never found; asking for them beside others is no error, as in Presidio itself.
     """
     wanted = {_OURS[name] for name in asked.entities if name in _OURS} if asked.entities else None
     allowed = frozenset(asked.allow_list or ())
@@ -159,8 +165,17 @@ def decode_anonymize(body: bytes) -> AnonymizeRequest:
             raise BadRequestError(f"{what}: use one of {', '.join(OPERATORS)}", "anonymizers")
         if operator.type == "hash" and operator.hash_type not in {"sha256", "sha512"}:
             raise BadRequestError("`hash_type` is sha256 or sha512", "anonymizers")
+        if operator.type == "hash" and operator.salt is not None and len(operator.salt.encode()) < _SHORTEST_SALT:
+            raise BadRequestError(
+                f"`salt` has at least {_SHORTEST_SALT} bytes: leave it out for a random one", "anonymizers"
+            )
         if operator.type == "mask" and len(operator.masking_char) != 1:
             raise BadRequestError("`masking_char` is one character", "anonymizers")
+    longest = max((len(operator.new_value or "") for operator in (asked.anonymizers or {}).values()), default=0)
+    if longest * len(asked.analyzer_results) > _MOST_WRITTEN:
+        raise BadRequestError(
+            "`new_value` is too long for so many results: shorten it, or split the text", "anonymizers"
+        )
     for index, result in enumerate(asked.analyzer_results):
         if not 0 <= result.start < result.end <= len(asked.text):
             raise BadRequestError(
@@ -179,16 +194,17 @@ def counted(asked: AnonymizeRequest) -> dict[Entity, int]:
 
 
 def anonymized(asked: AnonymizeRequest) -> Anonymized:
-    """The text with every result replaced. Results that overlap are replaced together, by the surest one's operator: nothing of
-    them is left over, and nothing beside them is eaten.
+    """The text with every result replaced. Results that overlap are replaced together: nothing of them is left over, and nothing
+    beside them is eaten.
     """
-    salt = secrets.token_bytes(16)
+    salt = secrets.token_bytes(32)
     operators: Mapping[str, Operator] = asked.anonymizers or {}
     pieces: list[str] = []
     items: list[Item] = []
     position = length = 0
-    for start, end, kind in _together(asked.analyzer_results):
-        operator = operators.get(kind) or operators.get("DEFAULT") or Operator()
+    for together in _overlapping(asked.analyzer_results):
+        start, end = together[0].start, max(each.end for each in together)
+        kind, operator = _chosen(together, operators)
         value = _applied(operator, asked.text[start:end], kind, salt)
         pieces += (asked.text[position:start], value)
         length += start - position
@@ -198,18 +214,38 @@ def anonymized(asked: AnonymizeRequest) -> Anonymized:
     return Anonymized("".join([*pieces, asked.text[position:]]), items[::-1])
 
 
-def _together(found: Sequence[Result]) -> list[tuple[int, int, str]]:
-    spans: list[tuple[int, int, str]] = []
-    best = 0.0
+def _overlapping(found: Sequence[Result]) -> list[list[Result]]:
+    """The results in the order of the text, those that overlap in one list."""
+    groups: list[list[Result]] = []
+    reached = 0
     for each in sorted(found, key=lambda result: (result.start, -result.end)):
-        if spans and each.start < spans[-1][1]:
-            start, end, kind = spans[-1]
-            spans[-1] = (start, max(end, each.end), each.entity_type if each.score > best else kind)
-            best = max(best, each.score)
+        if groups and each.start < reached:
+            groups[-1].append(each)
         else:
-            spans.append((each.start, each.end, each.entity_type))
-            best = each.score
-    return spans
+            groups.append([each])
+        reached = max(reached, each.end)
+    return groups
+
+
+def _chosen(together: Sequence[Result], operators: Mapping[str, Operator]) -> tuple[str, Operator]:
+    """The kind and operator for results that overlap: of the surest one that is not to be kept.
+
+    What one result hides no other may show: `keep` counts only where all are kept, and a mask of some characters, which was meant for
+    one value, masks all of them where results differ.
+    """
+    asked = [(each, _operator(each.entity_type, operators)) for each in together]
+    hidden = [(each, operator) for each, operator in asked if operator.type != "keep"] or asked
+    surest, operator = max(hidden, key=lambda pair: pair[0].score)
+    if operator.type == "mask" and len({(each.start, each.end, its) for each, its in hidden}) > 1:
+        operator = msgspec.structs.replace(operator, chars_to_mask=None)
+    return surest.entity_type, operator
+
+
+def _operator(kind: str, operators: Mapping[str, Operator]) -> Operator:
+    """What is asked for a kind, by Presidio's name for it or by ours."""
+    entity = _OURS.get(kind)
+    names = (kind,) if entity is None else (kind, _THEIRS.get(entity, entity.value), entity.value)
+    return next((operators[name] for name in (*names, "DEFAULT") if name in operators), Operator())
 
 
 def _applied(operator: Operator, value: str, kind: str, salt: bytes) -> str:
@@ -224,7 +260,7 @@ def _applied(operator: Operator, value: str, kind: str, salt: bytes) -> str:
             return value[: len(value) - count] + hidden if operator.from_end else hidden + value[count:]
         case "hash":
             # Without a salt the hash of a telephone number is the number: there are too few of them.
-            own = operator.salt.encode() if operator.salt else salt
-            return hashlib.new(operator.hash_type, own + value.encode()).hexdigest()
+            own = salt if operator.salt is None else operator.salt.encode()
+            return hashlib.new(operator.hash_type, value.encode() + own).hexdigest()
         case _:
-            return f"<{kind}>" if operator.new_value is None else operator.new_value
+            return operator.new_value or f"<{kind}>"
