@@ -21,7 +21,14 @@ from appliance.errors import SettingsError
 from appliance.events import Id
 from appliance.keyfiles import KEY_SIZE, read_secret
 from audit import AuditError, LogSettings, check_kek, check_signing_key
-from policies import DetectorSettings, Policy, PolicyFileError, load_policy, shipped_policy_path
+from policies import (
+    DetectorSettings,
+    Policy,
+    PolicyFileError,
+    load_policy,
+    problems_of_recognizers,
+    shipped_policy_path,
+)
 from providers import (
     AliasSettings,
     Directory,
@@ -184,8 +191,11 @@ def load_settings(path: Path) -> Settings:
         settings = msgspec.convert(document, Settings, dec_hook=convert)
     except msgspec.ValidationError as error:
         raise SettingsError((f"`{path}`: {error}",)) from None
+    recognizers = str(base / settings.detector.recognizers) if settings.detector.recognizers else ""
     return msgspec.structs.replace(
-        settings, providers=tuple(_anchored(provider, base) for provider in settings.providers)
+        settings,
+        detector=msgspec.structs.replace(settings.detector, recognizers=recognizers),
+        providers=tuple(_anchored(provider, base) for provider in settings.providers),
     )
 
 
@@ -225,6 +235,8 @@ def problems(settings: Settings) -> list[str]:
         found.extend(error.problems)
     else:
         found.extend(_purpose_problems(settings, policy))
+    if settings.detector.recognizers:
+        found.extend(problems_of_recognizers(Path(settings.detector.recognizers)))
     return found
 
 

@@ -8,19 +8,22 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from policies import names
+from policies.custom import CustomFile, Find, load_custom, read_custom
 from policies.entities import Entity
-from policies.errors import DetectorFailedError, DetectorTimeoutError
+from policies.errors import DetectorFailedError, DetectorTimeoutError, RecognizersFileError
 from policies.finding import Finding, Text
 from policies.recognizers import recognize
-from policies.workers import Workers
+from policies.recognizers.recognition import resolve
+from policies.workers import Workers, tried
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -33,12 +36,14 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the detector runs.
 
     `timeout_ms` bounds one call of `detect`, waiting for a free worker included. Each worker is a process of about 200 MiB that looks at
-    one call's texts at a time: as many as there are cores to spare. `cache_bytes` 0 remembers nothing.
+    one call's texts at a time: as many as there are cores to spare. `cache_bytes` 0 remembers nothing. `recognizers` is the file of a
+    customer's own recognisers (`custom.py`); empty: there are none.
     """
 
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 5_000
     workers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 * 1024 * 1024
+    recognizers: str = ""
 
 
 _DEFAULTS = DetectorSettings()
@@ -47,10 +52,9 @@ _DEFAULTS = DetectorSettings()
 class Detector:
     """Finds personal data and secrets in texts. Opened with `Detector.open`; safe for any number of concurrent calls."""
 
-    version = VERSION
-
-    def __init__(self, settings: DetectorSettings) -> None:
+    def __init__(self, settings: DetectorSettings, custom: CustomFile | None = None) -> None:
         """Unloaded and of no use: `open` gives a detector that is ready."""
+        self.version = VERSION if custom is None else f"{VERSION}@{custom.digest}"
         self._settings = settings
         self._workers: Workers | None = None
         self._memory = _Memory(settings.cache_bytes)
@@ -58,9 +62,13 @@ class Detector:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: DetectorSettings = _DEFAULTS) -> AsyncIterator[Detector]:
-        """A detector that is ready, until the context ends. Loading takes a second or two. Raises DetectorFailedError."""
-        detector = cls(settings)
-        async with Workers.open(settings.workers, msgspec.msgpack.encode(settings)) as workers:
+        """A detector that is ready, until the context ends. Loading takes a second or two.
+
+        Raises DetectorFailedError, or RecognizersFileError when the customer's recognisers cannot be used.
+        """
+        custom = await asyncio.to_thread(read_custom, Path(settings.recognizers)) if settings.recognizers else None
+        detector = cls(settings, custom)
+        async with Workers.open(settings.workers, msgspec.msgpack.encode(custom)) as workers:
             detector._workers = workers
             try:
                 yield detector
@@ -91,9 +99,24 @@ class Detector:
             raise DetectorTimeoutError(f"the detector did not answer within {self._settings.timeout_ms} ms") from None
 
 
-def scan(text: str) -> tuple[Finding, ...]:
-    """The findings of one text, found in the caller's thread; the first call loads the engine. Raises DetectorFailedError."""
-    return find_all((Text(text),), lambda: None)[0]
+def scan(text: str, custom: CustomFile | None = None) -> tuple[Finding, ...]:
+    """The findings of one text, found in the caller's thread; the first call loads the engine.
+
+    Raises DetectorFailedError, and RecognizersFileError when the customer's recognisers cannot be used.
+    """
+    return find_all((Text(text),), lambda: None, custom)[0]
+
+
+def problems_of_recognizers(path: Path) -> tuple[str, ...]:
+    """Every problem, in Russian, of a file of a customer's recognisers. His classes are tried in a process of its own: a second or two."""
+    try:
+        file = read_custom(path)
+        if not file.has_classes:
+            load_custom(file)
+            return ()
+        return tried(msgspec.msgpack.encode(file))
+    except RecognizersFileError as error:
+        return error.problems
 
 
 class UnwantedError(Exception):
@@ -141,20 +164,27 @@ _checkpoint: ContextVar[Callable[[], None]] = ContextVar("checkpoint")
 """What the recogniser calls between windows: Presidio has no way to hand a caller's argument down to it."""
 
 
-def prepare() -> None:
-    """Load the engine in this process. Raises DetectorFailedError."""
+def prepare(custom: CustomFile | None = None) -> None:
+    """Load the engine in this process. Raises DetectorFailedError and RecognizersFileError."""
     try:
-        _analyzer()
+        _analyzer(custom)
+    except RecognizersFileError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it was, there is no detector
         raise DetectorFailedError(f"the detector cannot be loaded (`{type(error).__name__}`)") from None
 
 
-def find_all(texts: Sequence[Text], checkpoint: Callable[[], None]) -> list[tuple[Finding, ...]]:
-    """The findings of each text, in the caller's thread. `checkpoint` is called between windows. Raises DetectorFailedError."""
+def find_all(
+    texts: Sequence[Text], checkpoint: Callable[[], None], custom: CustomFile | None = None
+) -> list[tuple[Finding, ...]]:
+    """The findings of each text, in the caller's thread. `checkpoint` is called between windows.
+
+    Raises DetectorFailedError, and RecognizersFileError unless `prepare` has accepted the customer's recognisers.
+    """
     token = _checkpoint.set(checkpoint)
     try:
-        return [_find(text) for text in texts]
-    except UnwantedError:
+        return [_find(text, _analyzer(custom)) for text in texts]
+    except (UnwantedError, DetectorFailedError, RecognizersFileError):
         raise
     except Exception as error:  # noqa: BLE001 - not carried on from: it ends the call as our own error
         # Whatever went wrong, nothing is known about the texts. The cause may quote them, so only its type is kept.
@@ -163,57 +193,103 @@ def find_all(texts: Sequence[Text], checkpoint: Callable[[], None]) -> list[tupl
         _checkpoint.reset(token)
 
 
-def _find(text: Text) -> tuple[Finding, ...]:
+def _find(text: Text, engine: AnalyzerEngine) -> tuple[Finding, ...]:
     prefix = f"{text.label}: " if text.label else ""
     shift, end = len(prefix), len(prefix) + len(text.content)
-    results = _analyzer().analyze(text=prefix + text.content, language="ru")
     findings = sorted(
-        Finding(max(result.start, shift) - shift, result.end - shift, Entity(result.entity_type), result.score)
-        for result in results
-        if result.end > shift
+        Finding(max(found.start, shift) - shift, found.end - shift, found.entity, found.score)
+        for found in _joined(engine.analyze(text=prefix + text.content, language="ru"))
+        if found.end > shift
     )
     if any(not 0 <= finding.start < finding.end <= end - shift for finding in findings):
         raise DetectorFailedError("a recogniser found something outside the text")
     return tuple(findings)
 
 
+def _joined(results: Sequence[Any]) -> Sequence[Finding]:
+    """Presidio's results as findings without overlaps. A customer's take nothing from ours, and are never made one with them."""
+    ours: list[Finding] = []
+    theirs: list[Finding] = []
+    for result in results:
+        kind, _, customers = result.entity_type.partition(_OF_CUSTOMER)
+        finding = Finding(result.start, result.end, Entity(kind), result.score)
+        (theirs if customers else ours).append(finding)
+    return resolve(theirs, standing=ours) if theirs else ours
+
+
+_OF_CUSTOMER = "@"
+"""Stands in what we call a kind before Presidio when a customer's recogniser found it: `OTHER@contract-number`."""
+
 _loading = threading.Lock()
 
 
-def _analyzer() -> AnalyzerEngine:
+def _analyzer(custom: CustomFile | None = None) -> AnalyzerEngine:
     with _loading:
-        return _load_analyzer()
+        return _load_analyzer(custom)
 
 
-@functools.cache
-def _load_analyzer() -> AnalyzerEngine:
-    """Presidio's engine around our recogniser: no model, no built-in recogniser, nothing that calls out of the house."""
-    from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+@functools.lru_cache(maxsize=4)
+def _load_analyzer(custom: CustomFile | None) -> AnalyzerEngine:
+    """Presidio's engine around our recognisers and the customer's: no model, no built-in recogniser that he did not name."""
+    from presidio_analyzer import (
+        AnalyzerEngine,
+        EntityRecognizer,
+        RecognizerRegistry,
+        RecognizerResult,
+        pattern_recognizer,
+    )
     from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
     from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
     class Recognizer(EntityRecognizer):
+        def __init__(self, kinds: list[str], find: Callable[[str, object], Iterable[tuple[str, Finding]]]) -> None:
+            self._find = find
+            super().__init__(supported_entities=kinds, supported_language="ru")
+
         def load(self) -> None:
-            """Have nothing more to load: our recognisers are ready once imported."""
+            """Have nothing more to load: recognisers are ready when they come here."""
 
         def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[Any]:  # noqa: ARG002 - Presidio's signature
             return [
-                RecognizerResult(found.entity.value, found.start, found.end, found.score)
-                for found in recognize(text, _checkpoint.get())
+                RecognizerResult(kind, found.start, found.end, found.score)
+                for kind, found in self._find(text, nlp_artifacts)
             ]
 
     class NoEnhancer(ContextAwareEnhancer):
         def enhance_using_context(self, text: str, raw_results: list[Any], *_: object, **__: object) -> list[Any]:  # noqa: ARG002 - as above
             return raw_results  # our recognisers weigh the context themselves, 40 to 60 characters both ways
 
+    # A pattern of Presidio's that takes longer is passed over with a warning, and what it would have found gets out. Without this
+    # limit the detector's own ends the call, and the process.
+    pattern_recognizer.REGEX_TIMEOUT_SECONDS = None  # type: ignore[assignment]  # a number there; None is no limit
     names.load()
+    recognizers = [Recognizer([entity.value for entity in Entity], _ours)]
+    if custom is not None:
+        recognizers += [
+            Recognizer([_customers(*label) for label in part.labels], _theirs(part.find))
+            for part in load_custom(custom, EntityRecognizer).parts
+        ]
     engine = NoOpNlpEngine(models=[{"lang_code": "ru", "model_name": "none"}])
     engine.load()
-    recognizer = Recognizer(supported_entities=[entity.value for entity in Entity], supported_language="ru")
-    registry = RecognizerRegistry(recognizers=[recognizer], supported_languages=["ru"])
     return AnalyzerEngine(
-        registry=registry,
+        registry=RecognizerRegistry(recognizers=recognizers, supported_languages=["ru"]),
         nlp_engine=engine,
         supported_languages=["ru"],
         context_aware_enhancer=NoEnhancer(0.0, 0.0, 0, 0),
     )
+
+
+def _ours(text: str, _: object) -> Iterator[tuple[str, Finding]]:
+    return ((found.entity.value, found) for found in recognize(text, _checkpoint.get()))
+
+
+def _theirs(find: Find) -> Callable[[str, object], Iterator[tuple[str, Finding]]]:
+    def found(text: str, artifacts: object) -> Iterator[tuple[str, Finding]]:
+        for name, finding in find(text, artifacts, _checkpoint.get()):
+            yield _customers(name, finding.entity), finding
+
+    return found
+
+
+def _customers(name: str, kind: Entity) -> str:
+    return f"{kind}{_OF_CUSTOMER}{name}"

@@ -2,6 +2,7 @@
 
 PoliciesError
 ├── PolicyFileError            the policy file cannot be used: every problem found in it
+├── RecognizersFileError       the file of a customer's recognisers cannot be used: every problem found in it
 ├── EvaluationError            a file of labelled texts cannot be used: which, where
 ├── UnknownPurposeError        a purpose that the policy does not declare
 └── DetectorError              nothing is known about the texts: they must not leave
@@ -20,6 +21,14 @@ class PoliciesError(Exception):
 
 class PolicyFileError(PoliciesError):
     """A policy file that cannot be used. Each problem names the file, the line or key, and the reason."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class RecognizersFileError(PoliciesError):
+    """A file of recognisers that cannot be used. Each problem names the file, the entry or line, and the reason; no word is quoted."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from policies.errors import DetectorError
+from policies.errors import DetectorError, RecognizersFileError
 from policies.finding import Text
 
 HEAD = struct.Struct(">BI")
@@ -29,10 +29,14 @@ class Job(msgspec.Struct, array_like=True):
 
 
 class Reply(msgspec.Struct, array_like=True):
-    """The findings of each text (start, end, kind, score), or why there are none. `problem` never quotes a text."""
+    """The findings of each text (start, end, kind, score), or why there are none. `problem` never quotes a text.
+
+    `faults` are problems of the customer's recognisers, instead of being ready.
+    """
 
     found: list[list[tuple[int, int, str, float]]] = []
     problem: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def texts_of(job: Job) -> list[Text]:
@@ -51,16 +55,21 @@ def job_of(texts: Sequence[Text]) -> Job:
 
 
 def main() -> None:
-    """Read the settings, load, say so, then answer job after job until the pipe ends."""
+    """Read the customer's recognisers, load, say so, then answer job after job until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the pipe
     jobs, replies = _pipes()
-    settings = _frame(jobs)
-    if settings is None:
+    first = _frame(jobs)
+    if first is None:
         return
+    from policies.custom import CustomFile
     from policies.detector import UnwantedError, find_all, prepare  # heavy
 
+    custom = msgspec.msgpack.decode(first, type=CustomFile | None)
     try:
-        prepare()
+        prepare(custom)
+    except RecognizersFileError as error:
+        _send(replies, Reply(faults=error.problems))
+        return
     except DetectorError as error:
         _send(replies, Reply(problem=str(error)))
         return
@@ -73,7 +82,7 @@ def main() -> None:
     decoder = msgspec.msgpack.Decoder(Job)
     while frame := _frame(jobs):
         try:
-            found = find_all(texts_of(decoder.decode(frame)), checkpoint)
+            found = find_all(texts_of(decoder.decode(frame)), checkpoint, custom)
         except UnwantedError:
             _send(replies, Reply(problem="unwanted"))
         except DetectorError as error:

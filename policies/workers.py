@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 
 from policies.entities import Entity
-from policies.errors import DetectorFailedError
+from policies.errors import DetectorFailedError, RecognizersFileError
 from policies.finding import Finding, Text
 from policies.worker import CANCEL, HEAD, Reply, job_of
 
@@ -18,9 +19,9 @@ from policies.worker import CANCEL, HEAD, Reply, job_of
 class Workers:
     """A number of processes, each of which looks at one call's texts at a time."""
 
-    def __init__(self, settings: bytes) -> None:
-        """Use `open`. `settings` is what each process gets first."""
-        self._settings = settings
+    def __init__(self, first: bytes) -> None:
+        """Use `open`. `first` is what each process gets first: the customer's recognisers."""
+        self._first = first
         self._idle: asyncio.Queue[_Process] = asyncio.Queue()
         self._all: set[_Process] = set()
         self._mending: set[asyncio.Task[None]] = set()
@@ -28,9 +29,12 @@ class Workers:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, count: int, settings: bytes) -> AsyncIterator[Workers]:
-        """`count` processes that are ready. Raises DetectorFailedError when they cannot be started; ends them with the context."""
-        workers = cls(settings)
+    async def open(cls, count: int, first: bytes) -> AsyncIterator[Workers]:
+        """`count` processes that are ready; ends them with the context.
+
+        Raises DetectorFailedError when they cannot be started, RecognizersFileError when the customer's recognisers are no good.
+        """
+        workers = cls(first)
         try:
             await asyncio.gather(*(workers._add() for _ in range(count)))
             yield workers
@@ -59,7 +63,7 @@ class Workers:
         ]
 
     async def _add(self) -> None:
-        process = await _Process.start(self._settings)
+        process = await _Process.start(self._first)
         self._all.add(process)
         self._idle.put_nowait(process)
 
@@ -81,7 +85,7 @@ class Workers:
         while True:
             try:
                 await self._add()
-            except DetectorFailedError:
+            except (DetectorFailedError, RecognizersFileError):
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LONGEST_DELAY)
             else:
@@ -110,8 +114,8 @@ class _Process:
         self._replies = replies
 
     @classmethod
-    async def start(cls, settings: bytes) -> _Process:
-        """A process that is ready. Raises DetectorFailedError."""
+    async def start(cls, first: bytes) -> _Process:
+        """A process that is ready. Raises DetectorFailedError and RecognizersFileError."""
         pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             started = await asyncio.create_subprocess_exec(
@@ -123,13 +127,13 @@ class _Process:
             raise TypeError("pipes were asked for")
         process = cls(started, started.stdin, started.stdout)
         try:
-            ready = await process._exchange(settings)
+            ready = await process._exchange(first)
         except BaseException:
             await process.kill()
             raise
-        if ready.problem:
+        if ready.problem or ready.faults:
             await process.kill()
-            raise DetectorFailedError(ready.problem)
+            raise RecognizersFileError(ready.faults) if ready.faults else DetectorFailedError(ready.problem)
         return process
 
     async def ask(self, texts: Sequence[Text]) -> Reply:
@@ -170,4 +174,17 @@ class _Process:
             raise DetectorFailedError("the detector's process has ended") from None
 
 
+def tried(first: bytes) -> tuple[str, ...]:
+    """The problems that a process has with the customer's recognisers. Blocks until it is ready, or has failed, and ends it."""
+    command = [sys.executable, "-m", "policies.worker"]
+    frame = HEAD.pack(1, len(first)) + first
+    try:
+        done = subprocess.run(command, input=frame, capture_output=True, timeout=_LONGEST_TRIAL, check=False)  # noqa: S603 - our own module
+        reply = _DECODER.decode(done.stdout[HEAD.size :])
+    except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:
+        return (f"распознаватели заказчика не загрузились: процесс не ответил (`{type(error).__name__}`)",)
+    return reply.faults or ((reply.problem,) if reply.problem else ())
+
+
+_LONGEST_TRIAL = 120.0  # seconds; a class may load a model
 _DECODER = msgspec.msgpack.Decoder(Reply)

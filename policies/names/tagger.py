@@ -7,6 +7,7 @@ needs a reason to be a name here: a patronymic or surname beside it, a word that
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -235,8 +236,8 @@ def _single(run: list[_Word], announced: bool, lower: str) -> tuple[int, float] 
     elif kind & Kind.FIRST and len(word.lower) > 2:
         if common:
             score = POSSIBLE if _is_meant_as_name(word, lower) else NOBODY
-        elif word.capital and word.opening and lower[word.end : word.end + 2] == ", ":
-            score = ANNOUNCED  # «Лена, перешли акт»: somebody is spoken to
+        elif word.capital and word.opening and _SPOKEN_TO.match(lower, word.end):
+            score = ANNOUNCED  # «Лена, перешли акт», «Славик: он там»
         else:
             score = PROBABLE if word.capital or len(word.lower) > 3 else NOBODY
     else:
@@ -282,9 +283,12 @@ def _may_be_surname(word: _Word, announced: bool) -> bool:
 
 
 def _is_renowned(words: list[_Word]) -> bool:
-    if len(words) > 1 and lexicon().is_classic(words[0].lower, words[-1].lower):
+    if any(lexicon().is_classic(one.lower, two.lower) for one, two in itertools.combinations(words, 2)):
         return True
-    # With a given name beside it, a surname that many people bear is somebody's («Андрей Попов»).
+    # With another name or an initial beside it, it is somebody else's («Андрей Попов», «Рафаэль Наилевич»).
+    others = [word for word in words if not word.kind & Kind.RENOWNED]
+    if any(word.initial or word.kind & (Kind.FIRST | Kind.PATRONYMIC | Kind.SURNAME) for word in others):
+        return False
     return any(word.kind & Kind.RENOWNED and not word.kind & Kind.SURNAME for word in words)
 
 
@@ -305,6 +309,7 @@ def _belongs_to_a_thing(start: int, end: int, lower: str, count: int) -> bool:
     return lower[start - 1] in '"«(' or not _NOMINATIVE.search(lower, start, end)
 
 
+_SPOKEN_TO = re.compile(r", |(?: [а-яё]\.)?: ")
 _CERTAIN_ENDING = re.compile(r"(?:[а-я]{2}(?:ов|[её]в|ин)(?:а|у|ым|ой)?|енко|швили)$")
 VERB = re.compile(r"(?:[аеиоуыюя]й|[иь]|те|ть|ся|сь|ю|у|ет|ит|ат|ят|ем|им|л|ла|ло|о|ие|ые|ое|ий|ый)$")
 

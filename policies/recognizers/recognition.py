@@ -7,7 +7,7 @@ long the text is, and between windows the caller can take it, or stop the work.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from policies import names
 from policies.entities import Entity
@@ -56,12 +56,13 @@ def _plainly(text: str, checkpoint: Callable[[], None], *, encodings: bool = Fal
     return resolve(findings)
 
 
-def resolve(candidates: Iterable[Finding]) -> tuple[Finding, ...]:
+def resolve(candidates: Iterable[Finding], standing: Sequence[Finding] = ()) -> tuple[Finding, ...]:
     """The surest, then longest, of candidates that overlap; what of a less sure one lies outside it stays covered.
 
-    A loser is cut and not dropped: that another recogniser was surer of one part does not make the rest safe to send.
+    A loser is cut and not dropped: that another recogniser was surer of one part does not make the rest safe to send. No candidate
+    takes anything from those `standing`, which do not overlap.
     """
-    chosen: list[Finding] = []
+    chosen: list[Finding] = sorted(standing)
     for candidate in sorted(
         candidates, key=lambda found: (-found.score, found.start - found.end, found.start, found.entity)
     ):

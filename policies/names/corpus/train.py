@@ -282,7 +282,7 @@ def main() -> None:
         (each for each in model.parameters() if each.requires_grad), lr=3e-3, weight_decay=1e-3
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 10)
-    loss_of = nn.CrossEntropyLoss(ignore_index=-100, label_smoothing=0.02)
+    loss_of = nn.CrossEntropyLoss(ignore_index=-100)
     # What is kept is the mean of the last thousand steps: it errs less on new texts than the last step does.
     mean = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999))
     for epoch in range(chosen.epochs):
