@@ -156,6 +156,10 @@ def eval_command(file: Path, worst: int, *, as_json: bool) -> None:
             "no_leak": result.no_leak,
             "clean_blamed": result.clean_blamed,
             "cpu_ms_per_1000": spent,
+            "special": {
+                kind: {"precision": counts.precision, "recall": counts.recall}
+                for kind, counts in result.special.items()
+            },
             "kinds": {
                 kind: {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
                 for kind, counts in result.kinds.items()
@@ -166,6 +170,8 @@ def eval_command(file: Path, worst: int, *, as_json: bool) -> None:
     console = Console()
     console.print(_counts_table("По видам", result.kinds, result.total))
     console.print(_counts_table("По манере письма или файлу", result.noises, result.total))
+    if result.special:
+        console.print(_special_table(result.special))
     console.print(
         f"Текстов {result.texts}, значений {result.total.spans}. Не утекло: {result.no_leak:.3f}. "
         f"Чистых текстов с ложной находкой: {result.blamed} из {result.clean} ({result.clean_blamed:.1%}). "
@@ -185,6 +191,15 @@ def _counts_table(title: str, kinds: Mapping[str, Counts], total: Counts) -> Tab
         spans = max(counts.spans, 1)
         shares = (counts.precision, counts.recall, counts.f1, counts.exact / spans, counts.covered / spans)
         table.add_row(kind, str(counts.spans), *(f"{share:.3f}" for share in shares))
+    return table
+
+
+def _special_table(special: Mapping[str, Counts]) -> Table:
+    table = Table(title="О чём говорит текст (ст. 10 и 11): по текстам", title_justify="left", header_style="bold")
+    for name in ("", "текстов", "точность", "полнота"):
+        table.add_column(name, justify="left" if not name else "right")
+    for kind, counts in sorted(special.items()):
+        table.add_row(kind, str(counts.spans), f"{counts.precision:.3f}", f"{counts.recall:.3f}")
     return table
 
 

@@ -10,8 +10,11 @@ import msgspec
 from policies.entities import Entity
 from policies.finding import Finding
 from policies.recognizers import username
-from policies.recognizers.identifier import LABELLED, LIKELY, UNMISTAKABLE, Example
+from policies.recognizers.credentials_examples import EXAMPLES
+from policies.recognizers.identifier import LABELLED, LIKELY, UNMISTAKABLE
 from policies.recognizers.tables import Headings
+
+__all__ = ["EXAMPLES", "find", "find_cells"]
 
 
 def find(text: str, start: int, end: int) -> Iterator[Finding]:
@@ -524,150 +527,4 @@ _NOT_A_VALUE = re.compile(
     r"|your|change_?me|example|password$|пароль$|secret$|token$|не |и |нужно|должен|если|можно|минимум"
     r"|максимум|менее|длин|состо|сброс|восстан|смен|измен|забы|слож|надёж|надеж|новый|старый"
     r"|минимальн|hash|varchar|nullable|input$|field|required|optional|min_?length|char\b|text$|\d{1,2} (?:симв|char))"
-)
-
-EXAMPLES = (
-    Example("ключ sk-abcdefghijklmnop1234567890 не работает", ("sk-abcdefghijklmnop1234567890",)),
-    Example('OPENAI_KEY = "AKIAABCDEFGHIJKLMNOP"', ("AKIAABCDEFGHIJKLMNOP",)),
-    Example("token=ghp_abcdefghijklmnopqrstuvwxyz0123456789", ("ghp_abcdefghijklmnopqrstuvwxyz0123456789",)),
-    Example(
-        "Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",),
-    ),
-    Example(
-        "-----BEGIN RSA PRIVATE KEY-----\nAAAABBBB\nCCCC==\n-----END RSA PRIVATE KEY-----\nпочему?",
-        ("-----BEGIN RSA PRIVATE KEY-----\nAAAABBBB\nCCCC==\n-----END RSA PRIVATE KEY-----",),
-    ),
-    Example("-----BEGIN PRIVATE KEY-----\nAAAABBBBCCCC", ("-----BEGIN PRIVATE KEY-----\nAAAABBBBCCCC",)),
-    Example("бот 123456789:AAabcdefghijklmnopqrstuvwxyz0123456", ("123456789:AAabcdefghijklmnopqrstuvwxyz0123456",)),
-    Example("password: Zx7!synthetic", ("Zx7!synthetic",)),
-    Example("UPDATE users SET password='qwerty12' WHERE id=1", ("qwerty12",)),
-    Example("логин ivanov пароль lG74#147 помогите", ("lG74#147",)),
-    Example('{"password": "пароль со словами"}', ("пароль со словами",)),
-    Example("postgres://app:s3cretword@db.local:5432/app", ("s3cretword",)),
-    Example("api_key: 0123456789abcdef0123456789abcdef", ("0123456789abcdef0123456789abcdef",)),
-    Example("логин/пароль: ivanov / Qwerty!23", ("Qwerty!23",)),
-    Example("пароль к вайфаю: kotik123", ("kotik123",)),
-    Example("скажу пароль, который я ещё помню, Barsik2016! и всё", ("Barsik2016!",)),
-    Example("временный пароль всем Osen_2025#start, сменить", ("Osen_2025#start",)),
-    Example("пароль забыт, стенд QA-Stand20 и Nginx1.20 работают"),
-    Example("пароль gfhjkm не подходит", ("gfhjkm",)),
-    Example("login;password\nivanov;Zima2024", ("Zima2024",)),
-    Example("INSERT INTO users (login, password) VALUES ('ivanov', 'Zima2024')", ("Zima2024",)),
-    Example("<password>Zima2024</password>", ("Zima2024",)),
-    Example("curl -u ivanov:Zima2024 https://example.ru", ("Zima2024",)),
-    Example("mysql -u root -pZima2024 shop", ("Zima2024",)),
-    Example("Authorization: Basic c3ludGhldGljOnZhbHVl", ("c3ludGhldGljOnZhbHVl",)),
-    Example("пин-код от карты 4512", ("4512",)),
-    Example("пароль одноразовый Temp#8841Les", ("Temp#8841Les",)),
-    Example("пароль вроде bereza77, пишет учётная запись", ("bereza77",)),
-    Example("новый пароль — Sirius-14", ("Sirius-14",)),
-    Example("пароль на архив 2024zima", ("2024zima",)),
-    Example("доступы: petrov / Zima2024", ("Zima2024",)),
-    Example("login:password\npetrov:Zima2024\nsova.k:Leto#2025", ("Zima2024", "Leto#2025")),
-    Example("пин код карты: 4512", ("4512",)),
-    Example("кодовое слово Ромашка", ("Ромашка",)),
-    Example("кодовое слово — «синий кит»", ("синий кит",)),
-    Example("код из смс 4821", ("4821",)),
-    Example("код подтверждения: 482193", ("482193",)),
-    Example("секретный вопрос: девичья фамилия матери, ответ: Ласточкина", ("Ласточкина",)),
-    Example("redis://:b7Rk0PzQe@cache:6379/0", ("b7Rk0PzQe",)),
-    Example("sshpass -p Zima2024 ssh petrov@10.0.0.5", ("Zima2024",)),
-    Example("petrov:$apr1$abcdEFGH$0123456789abcdefghijkl.", ("$apr1$abcdEFGH$0123456789abcdefghijkl.",)),
-    Example(
-        "petrov:$6$saltsalt$abcdefghijklmnopqrstuvwxyzABCDEFGH0123456789:19000:0:99999:7:::",
-        ("$6$saltsalt$abcdefghijklmnopqrstuvwxyzABCDEFGH0123456789",),
-    ),
-    Example("net use Z: \\\\srv\\share Zima2024 /user:CORP\\petrov", ("Zima2024",)),
-    Example('network={\n ssid="Dom"\n psk="kotik-2024"\n}', ("kotik-2024",)),
-    Example("карта 4111 1111 1111 1111 срок 09/27 cvv 755", ("755",)),
-    Example("4111111111111111 12/27 123", ("123",)),
-    Example("token=ya29.Lk8vRt2XqZ0nPf5mWbYc7HdJs", ("ya29.Lk8vRt2XqZ0nPf5mWbYc7HdJs",)),
-    Example("Ключ апи sms_9Tq4Zx7LmV2pR8wK", ("sms_9Tq4Zx7LmV2pR8wK",)),
-    Example("апи ключ 9Tq4Zx7LmV2pR8wK", ("9Tq4Zx7LmV2pR8wK",)),
-    Example(
-        "https://discord.com/api/webhooks/1234567890/abcDEF_0123456789-abcdefghijkl",
-        ("discord.com/api/webhooks/1234567890/abcDEF_0123456789-abcdefghijkl",),
-    ),
-    Example("Cookie: session=abc123DEF456ghi789; lang=ru", ("abc123DEF456ghi789",)),
-    Example("JSESSIONID=0A1B2C3D4E5F60718293A4B5C6D7E8F9", ("0A1B2C3D4E5F60718293A4B5C6D7E8F9",)),
-    Example('{"refresh_token": "1//0abcDEFghiJKL-mnoPQRstu"}', ("1//0abcDEFghiJKL-mnoPQRstu",)),
-    Example("vk1.a.abcDEF0123456789abcdefghijklmnopqrstuvwxyz", ("vk1.a.abcDEF0123456789abcdefghijklmnopqrstuvwxyz",)),
-    Example(
-        '"private_key_id": "0123456789abcdef0123456789abcdef01234567"', ("0123456789abcdef0123456789abcdef01234567",)
-    ),
-    Example(
-        "AccountKey=abcDEF0123456789abcDEF0123456789abcDEF0123456789abcDEF0123456789abcDEF0123456789ab==",
-        ("abcDEF0123456789abcDEF0123456789abcDEF0123456789abcDEF0123456789abcDEF0123456789ab==",),
-    ),
-    Example(
-        "https://0123456789abcdef0123456789abcdef@o123.ingest.sentry.io/456", ("0123456789abcdef0123456789abcdef",)
-    ),
-    Example(
-        "AGE-SECRET-KEY-1QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN5",
-        ("AGE-SECRET-KEY-1QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN5",),
-    ),
-    Example(
-        "seed: ripple canyon velvet orbit lunar maple candy drift echo frost gadget hazard",
-        ("ripple canyon velvet orbit lunar maple candy drift echo frost gadget hazard",),
-    ),
-    Example(
-        "сид-фраза: ripple canyon velvet orbit lunar maple candy drift echo frost gadget hazard",
-        ("ripple canyon velvet orbit lunar maple candy drift echo frost gadget hazard",),
-    ),
-    Example(
-        "GIGACHAT_CREDENTIALS=MDE5YjQ2YzYtN2E0Yi00ZDY4LWE5YmQtMTIzNDU2Nzg5YWJjOmFiY2RlZg==",
-        ("MDE5YjQ2YzYtN2E0Yi00ZDY4LWE5YmQtMTIzNDU2Nzg5YWJjOmFiY2RlZg==",),
-    ),
-    Example("client_secret: 8f14e45f-ceea-467f-a0e6-1b2c3d4e5f60", ("8f14e45f-ceea-467f-a0e6-1b2c3d4e5f60",)),
-    Example(
-        "мнемоника: ripple, canyon, velvet, orbit, lunar, maple, candy, drift, echo, frost, gadget, hazard",
-        ("ripple, canyon, velvet, orbit, lunar, maple, candy, drift, echo, frost, gadget, hazard",),
-    ),
-    Example("мои данные для входа: petrov.a / Zima2024", ("Zima2024",)),
-    Example("password for wifi is kotik2024", ("kotik2024",)),
-    Example("пароль админа Adm!2024", ("Adm!2024",)),
-    Example("CVV/CVC: 123", ("123",)),
-    Example("логин;пароль\npetrov;Zima2024", ("Zima2024",)),
-    Example("<login>petrov</login><pass>Zima2024</pass>", ("Zima2024",)),
-    Example("пароль: минимум 8 символов"),
-    Example('password = input("?")'),
-    Example("пароль windows забыт"),
-    Example("Как сбросить пароль в домене?"),
-    Example("password = os.environ['PASSWORD']"),
-    Example("пароль должен содержать восемь символов"),
-    Example("Открой https://example.ru:8080/path и скажи, что там"),
-    Example("token count: 1200"),
-    Example("Маршрут sk-5 закрыт"),
-    Example("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
-    Example("срок сдачи 09/27, договор 12/27"),
-    Example("пароль неверный, введите ещё раз"),
-    Example("новый пароль придёт по смс"),
-    Example("пароль вроде правильный"),
-    Example("пароль Wi-Fi на наклейке роутера"),
-    Example("как поменять пин-код карты?"),
-    Example("код из смс не приходит"),
-    Example("код подтверждения не пришёл"),
-    Example("кодовое слово забыл"),
-    Example("password reset link expired"),
-    Example("pass the salt please, pass 2 tests"),
-    Example("const password = req.body.password;"),
-    Example("PASSWORD=${DB_PASSWORD}"),
-    Example("cvv код — это три цифры на обороте"),
-    Example("CVE-2024-1234 и CVC4"),
-    Example("uuid 8f14e45f-ceea-467f-a0e6-1b2c3d4e5f60, request_id=8f14e45f-ceea-467f-a0e6-1b2c3d4e5f61"),
-    Example("sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
-    Example('etag "5d41402abc4b2a76b9719d911017c592" md5 5d41402abc4b2a76b9719d911017c592'),
-    Example("token count 4096, max_tokens=4096, tokenizer=cl100k_base, token: str"),
-    Example("ключ от квартиры под ковриком, ключ шифрования меняется"),
-    Example("color #a1b2c3, background: #ff00aa; \\u0430\\u0431"),
-    Example("OPENAI_API_KEY=sk-... замени на свой; token=<token>; Bearer $TOKEN"),
-    Example("ключ API получите в личном кабинете"),
-    Example("seed = 42, random seed: fixed value for reproducible results across several runs made today"),
-    Example("PIN-код состоит из 4 цифр, пин 3 от разъёма, pin 13 на Arduino"),
-    Example("код 4821 ошибки, код товара 482193"),
-    Example("Set-Cookie: lang=ru; theme=dark"),
-    Example("session timeout 30 minutes, session: new"),
-    Example("CREATE TABLE users (id serial, login text, password text);"),
-    Example("SMS: 1000 штук, смс 4500 руб"),
 )

@@ -237,7 +237,9 @@ def _pet(who: Person, case: str) -> str:
     # «Булатик», «ленусик»: a quarter are made of the full name, as people make them.
     made = zlib.crc32(who.first.encode() + who.surname.encode())
     if made % 4 == 0 and len(who.first) > 3:
-        endings = ("очка", "уся", "ка", "уля", "юша", "усик") if who.female else ("ик", "чик", "уша", "ка", "ян", "усик")
+        endings = (
+            ("очка", "уся", "ка", "уля", "юша", "усик") if who.female else ("ик", "чик", "уша", "ка", "ян", "усик")
+        )
         pet = who.first.rstrip("аеийоуьыя") + endings[made // 4 % len(endings)]
     return _decline(pet, NamePart.FIRSTNAME, who.female, case)
 
