@@ -193,7 +193,8 @@ def _say_file(inspected: _Inspected, places: dict[Entity, list[str]]) -> None:
         return
     facts = [fact for fact in (inspected.format, inspected.layout, encoding) if fact]
     about = f" ({', '.join(facts)})" if facts else ""
-    total = f"найдено {inspected.findings}" if inspected.findings else "ничего не найдено"
+    nothing = "проверено не всё" if inspected.problems else "ничего не найдено"
+    total = f"найдено {inspected.findings}" if inspected.findings else nothing
     click.echo(f"{inspected.file}{about}: {total}")
     for kind, count in inspected.kinds.most_common():
         kept = places.get(kind, [])
