@@ -90,7 +90,7 @@ train-names: $(VENV)-train/.ready
 	  --navec "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/emb/navec_news_v1_1B_250K_300d_100q.tar" \
 	  --surnames "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/dict/last.txt" \
 	  --given "$$($(VENV)-train/bin/python -c 'import importlib.util as u; print(u.find_spec("natasha").submodule_search_locations[0])')/data/dict/first.txt" \
-	  --epochs 28 --texts 26000
+	  --epochs 26 --texts 26000
 
 $(VENV)-train/.ready: policies/names/corpus/requirements.txt
 	$(PYTHON) -m venv $(VENV)-train

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from policies.names.network import Floats, Token
     from policies.recognizers.tables import Headings
 
-RELUCTANCE = 3.0
+RELUCTANCE = 3.5
 """How much more likely than nothing a name must be, as a logarithm: chosen on texts that are no part of the training."""
 
 
@@ -25,12 +25,16 @@ PLACES = 2.0
 """How much less than that an address needs: its house and street are more telling than a word of a name is."""
 
 
-SUPPORT = 4.0
+SUPPORT = 4.5
 """How much of that is taken off where the dictionary and its rules see a name too."""
 
 
 SUREST = 0.9
 """A number with its check digit, an e-mail address or a word that announces something else is surer than the network."""
+
+
+SMALL_LATIN = 0.75
+"""Of a name in small Latin letters: whatever says that it is a login is surer."""
 
 
 def find(text: str, headings: Headings | None, supported: Sequence[Finding] = ()) -> Iterator[Finding]:
@@ -41,8 +45,9 @@ def find(text: str, headings: Headings | None, supported: Sequence[Finding] = ()
     network = load()
     likely = network.probabilities(features(found, network.vocabulary, headings))
     for start, end, entity in _runs(likely, _reluctance(found, supported)):
-        score = min(float(1.0 - likely[start:end, 0].min()), SUREST)
         first, last = _trimmed(found, start, end)
+        surest = SMALL_LATIN if first <= last and found[first][0].isascii() and found[first][0].islower() else SUREST
+        score = min(float(1.0 - likely[start:end, 0].min()), surest)
         if first <= last:
             yield Finding(found[first].start(), found[last].end(), entity, score)
 

@@ -41,6 +41,12 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     place = 0
     while place < len(words):
         found = _name_at(words, place, lower)
+        if (
+            found is None
+            and words[place].kind & Kind.VOICE
+            and _VOICED.search(lower, max(0, words[place].start - 24), words[place].start)
+        ):
+            yield Finding(words[place].start, words[place].end, Entity.PERSON, NOBODY)
         if found is None:
             place += 1
             continue
@@ -309,6 +315,7 @@ def _belongs_to_a_thing(start: int, end: int, lower: str, count: int) -> bool:
     return lower[start - 1] in '"«(' or not _NOMINATIVE.search(lower, start, end)
 
 
+_VOICED = re.compile(r"(?<![а-яё])(?:яндекс\w{0,2}|станци\w|колонк\w|ассистент\w{0,2}|помощни\w{1,3})[ .:«\"-]{1,3}$")
 _SPOKEN_TO = re.compile(r", |(?: [а-яё]\.)?: ")
 _CERTAIN_ENDING = re.compile(r"(?:[а-я]{2}(?:ов|[её]в|ин)(?:а|у|ым|ой)?|енко|швили)$")
 VERB = re.compile(r"(?:[аеиоуыюя]й|[иь]|те|ть|ся|сь|ю|у|ет|ит|ат|ят|ем|им|л|ла|ло|о|ие|ые|ое|ий|ый)$")

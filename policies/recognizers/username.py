@@ -24,7 +24,7 @@ def find(lower: str, headings: Headings) -> Iterator[Finding]:
         yield from _chosen(_REMOTE, lower, UNMISTAKABLE)
     for match in _LABEL.finditer(lower):
         yield from _named(lower, match)
-    yield from _chosen(_LOGGED_IN, lower, UNMISTAKABLE)
+    yield from _chosen(_LOGGED_IN, lower, LABELLED)
     if "\\" in lower:
         yield from _of_a_domain(lower)
     if ":" in lower or "<" in lower:
@@ -404,7 +404,7 @@ EXAMPLES = (
     Example("su - sidorov", ("sidorov",)),
     Example("usermod -aG docker ivanov_p", ("ivanov_p",)),
     Example("scp file.txt petrov@web01:/tmp/", ("petrov",)),
-    Example('git config user.name "petrov-ivan"', ("petrov-ivan",)),
+    Example('git config user.name "petrov42"', ("petrov42",)),
     Example("[Service]\nUser=petrov\nGroup=petrov", ("petrov",)),
     Example("юзера zloykot забанили", ("zloykot",)),
     Example("github petrovdev, tg @petrov92", ("petrovdev", "@petrov92")),
