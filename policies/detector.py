@@ -7,8 +7,10 @@ import functools
 import hashlib
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -36,12 +38,13 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the detector runs.
 
     `timeout_ms` bounds one call of `detect`, waiting for a free worker included. Each worker is a process of about 200 MiB that looks at
-    one call's texts at a time: as many as there are cores to spare. `cache_bytes` 0 remembers nothing. `recognizers` is the file of a
+    one call's texts at a time: as many as there are cores to spare; 0 is a thread of the service instead, which saves memory and
+    start-up but holds up everything else while it reads. `cache_bytes` 0 remembers nothing. `recognizers` is the file of a
     customer's own recognisers (`custom.py`); empty: there are none.
     """
 
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 5_000
-    workers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    workers: Annotated[int, msgspec.Meta(ge=0, le=16)] = 1
     cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 * 1024 * 1024
     recognizers: str = ""
 
@@ -56,7 +59,7 @@ class Detector:
         """Unloaded and of no use: `open` gives a detector that is ready."""
         self.version = VERSION if custom is None else f"{VERSION}@{custom.digest}"
         self._settings = settings
-        self._workers: Workers | None = None
+        self._workers: Workers | _Thread | None = None
         self._memory = _Memory(settings.cache_bytes)
 
     @classmethod
@@ -68,7 +71,8 @@ class Detector:
         """
         custom = await asyncio.to_thread(read_custom, Path(settings.recognizers)) if settings.recognizers else None
         detector = cls(settings, custom)
-        async with Workers.open(settings.workers, msgspec.msgpack.encode(custom)) as workers:
+        count, first = settings.workers, msgspec.msgpack.encode(custom)
+        async with Workers.open(count, first) if count else _Thread.open(custom) as workers:
             detector._workers = workers
             try:
                 yield detector
@@ -91,12 +95,52 @@ class Detector:
             self._memory.put(key, findings)
         return tuple(fresh[key] if key in fresh else known[key] or () for key in keys)
 
-    async def _find(self, workers: Workers, texts: tuple[Text, ...]) -> list[tuple[Finding, ...]]:
+    async def _find(self, workers: Workers | _Thread, texts: tuple[Text, ...]) -> list[tuple[Finding, ...]]:
         try:
             async with asyncio.timeout(self._settings.timeout_ms / 1000):
                 return await workers.find(texts)
         except TimeoutError:
             raise DetectorTimeoutError(f"the detector did not answer within {self._settings.timeout_ms} ms") from None
+
+
+class _Thread:
+    """Looks at texts in a thread of this process, one call at a time."""
+
+    def __init__(self, pool: ThreadPoolExecutor, custom: CustomFile | None) -> None:
+        self._pool = pool
+        self._custom = custom
+        self._closing = threading.Event()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, custom: CustomFile | None) -> AsyncIterator[_Thread]:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="detector")
+        thread = cls(pool, custom)
+        try:
+            await asyncio.get_running_loop().run_in_executor(pool, prepare, custom)
+            yield thread
+        finally:
+            thread._closing.set()
+            # Work that still runs gives up at its next window; waiting for that must not stall the loop.
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+    async def find(self, texts: Sequence[Text]) -> list[tuple[Finding, ...]]:
+        """The findings of each text. Raises DetectorFailedError."""
+        unwanted = threading.Event()
+
+        def checkpoint() -> None:
+            if unwanted.is_set() or self._closing.is_set():
+                raise UnwantedError
+            time.sleep(0)  # lets the event loop's thread have the interpreter
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, find_all, texts, checkpoint, self._custom
+            )
+        except UnwantedError:
+            raise DetectorFailedError("the detector was closed") from None
+        finally:
+            unwanted.set()  # whatever ended the wait, nobody needs the rest of the work
 
 
 def scan(text: str, custom: CustomFile | None = None) -> tuple[Finding, ...]:

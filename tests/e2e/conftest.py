@@ -19,7 +19,7 @@ def module_upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def module_service(tmp_path_factory: pytest.TempPathFactory, module_upstream: Upstream) -> Iterator[Running]:
-    with running(Installed(tmp_path_factory.mktemp("service"), module_upstream.base_url)) as service:
+    with running(Installed(tmp_path_factory.mktemp("service"), module_upstream.base_url, workers=1)) as service:
         yield service
 
 

@@ -23,9 +23,8 @@ TEXT = "Клиент Канарейкин Пётр Сергеевич (Kanareiki
 HEALTH = TEXT + "Пациент Канарейкин, диагноз — сахарный диабет."
 
 
-def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(
-    installed: Installed, upstream: Upstream, tmp_path: Path
-) -> None:
+def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(upstream: Upstream, tmp_path: Path) -> None:
+    installed = Installed(tmp_path, upstream.base_url, workers=1)
     with Process(installed) as process:
         service = process.running
         headers = {"X-Subject": "client-kanareika"}

@@ -176,6 +176,17 @@ async def test_closing_does_not_wait_for_work_that_nobody_wants():
         os.kill(pid, 0)
 
 
+async def test_a_thread_of_the_service_finds_the_same_and_stops_when_nobody_wants_the_answer():
+    async with Detector.open(DetectorSettings(workers=0, timeout_ms=1_000)) as found:
+        assert await found.detect([Text(LETTER)]) == (scan(LETTER),)
+        with pytest.raises(DetectorTimeoutError, match="1000 ms"):
+            await found.detect([Text(LONG)])
+        call = asyncio.create_task(found.detect([Text(f"{LONG}!")]))
+        await asyncio.sleep(0.2)
+    with pytest.raises(DetectorFailedError):
+        await call
+
+
 async def test_two_processes_look_at_two_calls_at_once_and_a_short_text_does_not_wait_for_a_long_one():
     async with Detector.open(DetectorSettings(workers=2, timeout_ms=60_000)) as found:
         long = asyncio.create_task(found.detect([Text(LONG)]))
