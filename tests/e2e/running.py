@@ -83,11 +83,9 @@ class Installed:
         workers: int = 0,
     ) -> None:
         # A detector of its own process costs each service of a test two seconds; those that are about it ask for one.
-        top = (
-            top.replace("[detector]\n", f"[detector]\nworkers = {workers}\n")
-            if "[detector]" in top
-            else f"{top}\n[detector]\nworkers = {workers}\n"
-        )
+        asked = f"[detector]\nworkers = {workers}\n"
+        if "[detector]" not in extra:
+            top = top.replace("[detector]\n", asked) if "[detector]" in top else f"{top}\n{asked}"
         self.path = folder / "settings.toml"
         written = SETTINGS.format(upstream=upstream, top=top, server=server, router=router, extra=extra)
         self.path.write_text(written, encoding="utf-8")
