@@ -7,6 +7,7 @@ long the text is, and between windows the caller can take it, or stop the work.
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from policies import names
@@ -84,6 +85,7 @@ _MARGIN = 320  # characters seen on both sides besides: longer than any finding 
 _TELLS_OF = frozenset(Entity) - {Entity.SECRET, Entity.PASSWORD, Entity.IP, Entity.MAC, Entity.ADDRESS, Entity.GEO}
 """What a person is known by, so that a word of a special category beside it is told of somebody."""
 
+_NAME_OF_PLACE = re.compile("[а-яёa-z]{3}")  # «к/п 770-045» has none
 _WORTH_KEEPING = 4  # characters; shorter remains of an overlap are separators and endings
 
 
@@ -95,7 +97,11 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
     persons = [finding for finding in named if finding.entity is Entity.PERSON]
     ruled = list(address.find(folded.text, folded.lower, persons, headings))
     places = [
-        found for found in named if found.entity is Entity.ADDRESS and address.may_be(folded.lower, found, persons)
+        found
+        for found in named
+        if found.entity is Entity.ADDRESS
+        and _NAME_OF_PLACE.search(folded.lower, found.start, found.end)
+        and address.may_be(folded.lower, found, persons)
     ]
     united = _united([*ruled, *places])
     found = [
