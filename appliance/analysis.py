@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import msgspec
 
-from appliance.auth import Principal, Pseudonyms
+from appliance.auth import Principal
+from appliance.declaration import Declaration
 from appliance.errors import GatewayError, InspectionError, NotAllowedError, PurposeError, UninspectableError
 from appliance.events import Analyzed, Interface, RefusalReason
 from appliance.inspector import Inspector
@@ -23,9 +24,7 @@ class Inquiry(msgspec.Struct, frozen=True):
     interface: Interface
     texts: Sequence[Text]
     raw: bytes
-    purpose: str | None = None
-    subject: str | None = None
-    user: str | None = None
+    declared: Declaration = Declaration()
     given: Mapping[Entity, int] | None = None
 
 
@@ -41,10 +40,9 @@ class Analysis(msgspec.Struct, frozen=True):
 class Analyst:
     """Looks at texts, and answers only once the log has it that it did."""
 
-    def __init__(self, inspector: Inspector, recorder: Recorder, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, inspector: Inspector, recorder: Recorder) -> None:
         self._inspector = inspector
         self._recorder = recorder
-        self._pseudonyms = pseudonyms
 
     @property
     def policy(self) -> Policy:
@@ -63,7 +61,7 @@ class Analyst:
     async def analyze(self, principal: Principal, inquiry: Inquiry) -> Analysis:
         """Raises PurposeError, NotAllowedError, UninspectableError, InspectionError, RecordingError: then nothing was said."""
         try:
-            purpose = self._inspector.purpose(principal, inquiry.purpose)
+            purpose = self._inspector.purpose(principal, inquiry.declared.purpose)
         except (PurposeError, NotAllowedError) as error:
             await self._refuse(error, principal, inquiry, RefusalReason.PURPOSE)
         try:
@@ -89,14 +87,15 @@ class Analyst:
             interface=inquiry.interface,
             texts=len(inquiry.texts),
             found=dict(found),
-            user=b"" if inquiry.user is None else self._pseudonyms.of(inquiry.user),
+            user=self._inspector.pseudonym(inquiry.declared.user),
         )
-        subjects = () if inquiry.subject is None else (self._pseudonyms.of(inquiry.subject),)
+        subject = self._inspector.pseudonym(inquiry.declared.subject)
+        subjects = (subject,) if subject else ()
         receipt = await self._recorder.append(event, subjects, inquiry.raw)
         return Analysis(findings, identities, found, receipt.seq)
 
     async def _refuse(
         self, error: GatewayError, principal: Principal, inquiry: Inquiry, reason: RefusalReason
     ) -> NoReturn:
-        error.record = await self._recorder.refused(reason, principal, inquiry.request_id, inquiry.purpose)
+        error.record = await self._recorder.refused(reason, principal, inquiry.request_id, inquiry.declared.purpose)
         raise error

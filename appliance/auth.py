@@ -89,6 +89,14 @@ class Pseudonyms:
         """The pseudonym of a data subject or an end user, named by the customer's own identifier."""
         return hmac.digest(self._key, b"subject\x00" + identifier.encode(), "sha256")[:16]
 
+    def of_consent(self, reference: str) -> bytes:
+        """The pseudonym of a reference to a consent, 16 bytes: a reference may itself name a person."""
+        return hmac.digest(self._key, b"consent\x00" + reference.encode(), "sha256")[:16]
+
+    def conversation_key(self, app: str, conversation: str) -> bytes:
+        """The secret of one conversation of one application, 32 bytes: its placeholders and stand-ins are derived from it."""
+        return hmac.digest(self._key, b"conversation\x00" + app.encode() + b"\x00" + conversation.encode(), "sha256")
+
 
 def _password(credentials: str) -> str:
     """The password of Basic credentials, whatever the name; "" when they are none."""

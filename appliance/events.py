@@ -18,7 +18,7 @@ from audit import Entry
 from policies import Entity, Residency, Verdict
 from providers import Task
 
-SCHEMA = 2
+SCHEMA = 3
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$")]
 """A name chosen by an administrator or made by us; never a user's words."""
@@ -79,6 +79,16 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     texts: int = 0  # how many texts become vectors by this attempt; 0 for a chat
     choice: str = ""  # why this route: a token of the router, such as `least-cost:known`
     estimate: int | None = None  # millionths of a ruble that the attempt may cost; None when there is no tariff
+    # Since schema 3.
+    recipient: str = ""  # the policy's card of who runs the model; empty within the organisation
+    card: bytes = b""  # SHA-256 of that card as it was
+    methods: dict[Entity, str] = {}  # how each kind was hidden
+    unmaskable: tuple[Entity, ...] = ()  # kinds found where a text must keep its exact form
+    consent: bytes = b""  # keyed pseudonym of the consent the application referred to, 16 bytes
+    primary_record: bool = False  # the application says that what it collects is recorded in Russia
+    legal_effect: bool = False
+    collects: bool = False
+    template: str = ""  # the template or topic that the request fits
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -120,6 +130,12 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     found: dict[Entity, int] = {}
     residencies: tuple[Residency, ...] = ()  # of the routes that were asked for
     user: bytes = b""
+    # Since schema 3.
+    routes: tuple[Id, ...] = ()  # that were asked for
+    unmaskable: tuple[Entity, ...] = ()
+    consent: bytes = b""
+    primary_record: bool = False
+    template: str = ""
 
 
 class Interface(StrEnum):

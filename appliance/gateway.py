@@ -113,7 +113,7 @@ class Gateway:
         """
         self.requests += 1
         meaning = self._meaning(principal, call.model, Task.CHAT)
-        inspected = await self._inspect(principal, call)  # (1) purpose, texts, findings, decision
+        inspected = await self._inspect(principal, call, meaning.routes)  # (1) purpose, texts, findings, decision
         permitted = await self._permitted(inspected, meaning.routes)  # (2) what the policy leaves
         choices = await self._choices(inspected, permitted, meaning)  # (3) in which order
         return await self._dispatcher.run(  # (4) one Intent an attempt
@@ -128,7 +128,7 @@ class Gateway:
         meaning = self._meaning(principal, call.model, Task.EMBEDDING)
         if len({route.upstream for route in meaning.routes}) > 1:
             raise BadRequestError("vectors of different models cannot be compared: name one model", "model")
-        inspected = await self._inspect(principal, call)
+        inspected = await self._inspect(principal, call, meaning.routes)
         permitted = await self._permitted(inspected, meaning.routes)
         choices = await self._choices(inspected, permitted, meaning)
         numbers = count(1)
@@ -154,27 +154,25 @@ class Gateway:
     def _meaning(self, principal: Principal, model: str, task: Task) -> Meaning:
         return self.directory.resolve(principal.route or model, task)
 
-    async def _inspect(self, principal: Principal, call: Call[R]) -> Inspected[R]:
+    async def _inspect(self, principal: Principal, call: Call[R], routes: tuple[Route, ...]) -> Inspected[R]:
+        purpose = call.declared.purpose
         try:
-            return await self._inspector.inspect(principal, call)
+            return await self._inspector.inspect(principal, call, routes)
         except (PurposeError, NotAllowedError) as error:
-            await self.refuse(error, principal, call.request_id, RefusalReason.PURPOSE, call.purpose)
+            await self.refuse(error, principal, call.request_id, RefusalReason.PURPOSE, purpose)
         except UninspectableError as error:
-            await self.refuse(error, principal, call.request_id, RefusalReason.UNINSPECTABLE, call.purpose)
+            await self.refuse(error, principal, call.request_id, RefusalReason.UNINSPECTABLE, purpose)
         except InspectionError as error:
-            await self.refuse(error, principal, call.request_id, RefusalReason.DETECTOR, call.purpose)
+            await self.refuse(error, principal, call.request_id, RefusalReason.DETECTOR, purpose)
 
     async def _permitted(self, inspected: Inspected[R], candidates: tuple[Route, ...]) -> tuple[Route, ...]:
         rulings = inspected.decision.rulings
-        permitted = tuple(
-            route for route in candidates if rulings[Residency(route.residency)].verdict is not Verdict.REFUSE
-        )
+        permitted = tuple(route for route in candidates if rulings[route.id].verdict is not Verdict.REFUSE)
         if permitted:
             return permitted
-        residencies = tuple(sorted({Residency(route.residency) for route in candidates}))
-        rules = tuple({rule.id: rule for residency in residencies for rule in rulings[residency].rules}.values())
-        record = await self._recorder.refused_by_policy(inspected, rules, residencies)
-        raise PolicyRefusedError(_explained(rules, residencies), rules, record)
+        rules = tuple(dict.fromkeys(rule for route in candidates for rule in rulings[route.id].rules))
+        record = await self._recorder.refused_by_policy(inspected, rules, candidates)
+        raise PolicyRefusedError(_explained(rules, candidates), rules, record)
 
     async def _choices(
         self, inspected: Inspected[R], permitted: tuple[Route, ...], meaning: Meaning
@@ -193,12 +191,14 @@ class Gateway:
             wait = min((state.retry_after for state in states.values() if state.retry_after is not None), default=30.0)
         error = NotReadyError(f"Разрешённый маршрут пока не готов: {reasons}. Повторите позже.", wait)
         call = inspected.call
-        return await self.refuse(error, inspected.principal, call.request_id, RefusalReason.NOT_READY, call.purpose)
+        return await self.refuse(
+            error, inspected.principal, call.request_id, RefusalReason.NOT_READY, call.declared.purpose
+        )
 
     async def _attempt(self, inspected: Inspected[ChatRequest], made: Try) -> Answer:
         """Record an Intent, then call the route's provider with what the verdict for this route allows."""
         route = made.route
-        ruling = inspected.decision.rulings[Residency(route.residency)]
+        ruling = inspected.decision.rulings[route.id]
         request, vault = outgoing(inspected, ruling, route.upstream)  # (1) the form in which it may leave
         attempt = self._begin(route, inspected.characters)
         found = inspected.decision.found
@@ -242,7 +242,7 @@ class Gateway:
         provider = self._providers[made.route.provider]
         if not isinstance(provider, Embedder):
             raise TypeError("settings let a provider without embeddings have such a model")
-        ruling = inspected.decision.rulings[Residency(made.route.residency)]
+        ruling = inspected.decision.rulings[made.route.id]
         request, _ = outgoing(inspected, ruling, made.route.upstream)
         size = provider.largest_batch
         turns = asyncio.Semaphore(_AT_ONCE)
@@ -403,7 +403,8 @@ _WHERE = {
 }
 
 
-def _explained(rules: tuple[Rule, ...], residencies: tuple[Residency, ...]) -> str:
-    where = ", ".join(_WHERE[residency] for residency in residencies)
+def _explained(rules: tuple[Rule, ...], candidates: tuple[Route, ...]) -> str:
+    residencies = {Residency(route.residency) for route in candidates}
+    where = ", ".join(words for residency, words in _WHERE.items() if residency in residencies)
     reasons = " ".join(f"[{rule.id}; {rule.article}] {rule.reason} {rule.advice}" for rule in rules)
     return f"Запрос не отправлен: политика не допускает его на запрошенный маршрут ({where}). {reasons}"

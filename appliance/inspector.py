@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from appliance.auth import Principal, Pseudonyms
+from appliance.declaration import Declaration
 from appliance.errors import InspectionError, PurposeError, UninspectableError
+from appliance.governance import Governance
 from appliance.inspection import Field, rewrite
 from policies import (
     Context,
     Decision,
+    Destination,
     Detector,
     DetectorError,
     Entity,
     Finding,
     Identity,
     Policy,
+    Residency,
     Ruling,
     Text,
     Value,
     Vault,
     evaluate,
+    fitting,
     identify,
     redact,
     with_repeats,
 )
-from providers import ChatRequest, EmbeddingRequest
+from providers import ChatRequest, EmbeddingRequest, Role, Route
 
 _MOST_TEXTS = 20_000  # distinct texts of one request; a thousand messages with tools have far fewer
 _QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
@@ -46,9 +51,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True):
     model: str  # "auto", "provider/model", "provider", or an alias
     request: R
     raw: bytes  # the body as it came: what the record commits to
-    purpose: str | None = None
-    subject: str | None = None
-    user: str | None = None
+    declared: Declaration = Declaration()
     stream: bool = False
 
 
@@ -57,6 +60,8 @@ class Inspected(msgspec.Struct, Generic[R], frozen=True):
 
     call: Call[R]
     principal: Principal
+    policy: Policy  # the one in force when the request came: it stays the request's own
+    context: Context
     decision: Decision
     findings: Mapping[Field, tuple[Finding, ...]]
     identities: Mapping[Value, Identity]
@@ -83,28 +88,62 @@ class Inspected(msgspec.Struct, Generic[R], frozen=True):
 class Inspector:
     """Joins the policy and its detector."""
 
-    def __init__(self, policy: Policy, detector: Detector, pseudonyms: Pseudonyms) -> None:
-        self.policy = policy
+    def __init__(self, governance: Governance, detector: Detector, pseudonyms: Pseudonyms) -> None:
+        self.governance = governance
         self.detector_version = detector.version
         self._detector = detector
         self._pseudonyms = pseudonyms
 
-    async def inspect(self, principal: Principal, call: Call[R]) -> Inspected[R]:
-        """Raises PurposeError, NotAllowedError, UninspectableError, and InspectionError when the detector failed."""
-        purpose = self.purpose(principal, call.purpose)
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.governance.policy
+
+    async def inspect(self, principal: Principal, call: Call[R], routes: Iterable[Route]) -> Inspected[R]:
+        """What is in the call and what may happen to it on each of `routes`.
+
+        Raises PurposeError, NotAllowedError, UninspectableError, and InspectionError when the detector failed.
+        """
+        policy = self.policy
+        purpose = self.purpose(principal, call.declared.purpose)
         fields = _collect(call.request)
         found = await self._find([_text(field) for field in fields])
         findings = dict(zip(fields, found, strict=True))
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
+        identities = await self.identities(fields, found)
+        context = msgspec.structs.replace(
+            self.context(principal, call.declared, purpose),
+            unmaskable=fixed,
+            template=_template(policy, purpose, call.request),
+        )
         return Inspected(
             call=call,
             principal=principal,
-            decision=evaluate(self.policy, _counted(findings), Context(purpose, fixed)),
+            policy=policy,
+            context=context,
+            decision=evaluate(policy, _counted(findings), context, map(destination, routes)),
             findings=findings,
-            identities=await self.identities(fields, found),
-            subjects=() if call.subject is None else (self._pseudonyms.of(call.subject),),
-            user=b"" if call.user is None else self._pseudonyms.of(call.user),
+            identities=identities,
+            subjects=tuple(map(bytes.fromhex, context.subjects)),
+            user=self.pseudonym(call.declared.user),
         )
+
+    def context(self, principal: Principal, declared: Declaration, purpose: str) -> Context:
+        """What is known of a request before anything was looked for in it. The stops are those of this moment."""
+        return Context(
+            purpose=purpose,
+            day=self.governance.today(),
+            app=principal.app,
+            key_id=principal.key_id,
+            subjects=() if declared.subject is None else (self.pseudonym(declared.subject).hex(),),
+            consent="" if declared.consent is None else self._pseudonyms.of_consent(declared.consent).hex(),
+            primary_record=declared.primary_record is not None,
+            stops=self.governance.stops,
+        )
+
+    def pseudonym(self, person: str | None) -> bytes:
+        """The pseudonym of a person named by the application; empty for none."""
+        return b"" if person is None else self._pseudonyms.of(person)
 
     def purpose(self, principal: Principal, asked: str | None) -> str:
         """The purpose of a request. Raises PurposeError, NotAllowedError."""
@@ -141,6 +180,11 @@ class Inspector:
         if work < _QUICK:
             return with_repeats(texts, found)
         return await asyncio.to_thread(with_repeats, texts, found)
+
+
+def destination(route: Route) -> Destination:
+    """A route as the policy sees it."""
+    return Destination(route.id, Residency(route.residency), route.country, route.recipient)
 
 
 def outgoing(inspected: Inspected[R], ruling: Ruling, model: str) -> tuple[R, Vault]:
@@ -187,6 +231,22 @@ def _check(content: str, place: str) -> None:
         )
     if not content.isascii() and not _encodable(content):
         raise UninspectableError("the request holds a lone surrogate, which is not Unicode text: remove it", place)
+
+
+def _template(policy: Policy, purpose: str, request: ChatRequest | EmbeddingRequest) -> str:
+    """The template or topic that all a user asks for fits, "" for none; what is asked are the messages of the role `user`."""
+    if purpose not in policy.templated:
+        return ""
+    if isinstance(request, EmbeddingRequest):
+        asked = list(request.texts)
+    else:
+        asked = [text for message in request.messages if message.role is Role.USER for text in _said(message.content)]
+    fit = fitting(policy.templates, policy.topics, purpose, asked)
+    return "" if fit is None else fit.id
+
+
+def _said(content: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (content,) if isinstance(content, str) else content or ()
 
 
 def _text(field: Field) -> Text:

@@ -8,18 +8,19 @@ from appliance.auth import Principal
 from appliance.dispatch import Try
 from appliance.errors import RecordingError
 from appliance.events import Event, Intent, RefusalReason, Refused, entry
+from appliance.governance import Governance
 from appliance.inspector import Inspected, R
 from audit import AuditError, AuditLog, Receipt
-from policies import Entity, Policy, Residency, Rule
-from providers import Task
+from policies import Entity, Residency, Rule
+from providers import Route, Task
 
 
 class Recorder:
     """Joins the log with what every record says of the policy and the detector."""
 
-    def __init__(self, log: AuditLog, policy: Policy, detector_version: str) -> None:
+    def __init__(self, log: AuditLog, governance: Governance, detector_version: str) -> None:
         self._log = log
-        self._policy = policy
+        self._governance = governance
         self._detector_version = detector_version
 
     async def append(self, event: Event, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Receipt:
@@ -39,24 +40,24 @@ class Recorder:
         `texts`: how many are to become vectors; 0 for a chat.
         """
         decision, call = inspected.decision, inspected.call
-        ruling = decision.rulings[Residency(made.route.residency)]
+        ruling, context, purpose = decision.rulings[made.route.id], inspected.context, decision.purpose
         masked = {entity: number for entity, number in found.items() if entity in ruling.masks}
         intent = Intent(
             request_id=call.request_id,
             attempt=made.number,
             app=inspected.principal.app,
             key_id=inspected.principal.key_id,
-            purpose=decision.purpose,
-            ground=self._policy.purposes[decision.purpose].article,
-            policy_version=self._policy.version,
+            purpose=purpose.id,
+            ground=purpose.article,
+            policy_version=inspected.policy.version,
             policy_digest=bytes.fromhex(decision.policy_digest),
             detector=self._detector_version,
             route=made.route.id,
             residency=Residency(made.route.residency),
             country=made.route.country,
             verdict=ruling.verdict,
-            method="placeholder" if masked else "",
-            rules=tuple(rule.id for rule in ruling.rules),
+            method=",".join(sorted({ruling.masks[entity] for entity in masked})),
+            rules=named(ruling.rules),
             found=dict(found),
             masked=masked,
             residual={entity: number for entity, number in found.items() if entity not in ruling.masks},
@@ -66,6 +67,15 @@ class Recorder:
             texts=texts,
             choice=made.reason,
             estimate=estimate,
+            recipient=made.route.recipient,
+            card=inspected.policy.card_digest(made.route.recipient),
+            methods={entity: ruling.masks[entity] for entity in masked},
+            unmaskable=tuple(sorted(context.unmaskable)),
+            consent=bytes.fromhex(context.consent),
+            primary_record=context.primary_record,
+            legal_effect=purpose.legal_effect,
+            collects=purpose.collects,
+            template=context.template,
         )
         return (await self.append(intent, inspected.subjects, call.raw)).seq
 
@@ -77,19 +87,20 @@ class Recorder:
         purpose: str | None,
     ) -> int:
         """Record a request that reached nobody. Of `purpose` only one that the policy knows is kept."""
-        known = purpose if purpose in self._policy.purposes else principal.default_purpose
+        policy = self._governance.policy
+        known = purpose if purpose in policy.purposes else principal.default_purpose
         refused = Refused(
             request_id=request_id,
             app=principal.app,
             key_id=principal.key_id,
             reason=reason,
             purpose=known or "",
-            policy_digest=bytes.fromhex(self._policy.digest),
+            policy_digest=bytes.fromhex(policy.digest),
         )
         return (await self.append(refused)).seq
 
     async def refused_by_policy(
-        self, inspected: Inspected[R], rules: tuple[Rule, ...], residencies: tuple[Residency, ...]
+        self, inspected: Inspected[R], rules: tuple[Rule, ...], candidates: tuple[Route, ...]
     ) -> int:
         """Record a request that the policy lets go nowhere it asked to go."""
         refused = Refused(
@@ -97,11 +108,21 @@ class Recorder:
             app=inspected.principal.app,
             key_id=inspected.principal.key_id,
             reason=RefusalReason.POLICY,
-            purpose=inspected.decision.purpose,
-            policy_digest=bytes.fromhex(self._policy.digest),
-            rules=tuple(rule.id for rule in rules),
+            purpose=inspected.decision.purpose.id,
+            policy_digest=bytes.fromhex(inspected.policy.digest),
+            rules=named(rules),
             found=dict(inspected.decision.found),
-            residencies=residencies,
+            residencies=tuple(sorted({Residency(route.residency) for route in candidates})),
             user=inspected.user,
+            routes=tuple(route.id for route in candidates),
+            unmaskable=tuple(sorted(inspected.context.unmaskable)),
+            consent=bytes.fromhex(inspected.context.consent),
+            primary_record=inspected.context.primary_record,
+            template=inspected.context.template,
         )
         return (await self.append(refused, inspected.subjects)).seq
+
+
+def named(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    """The rules' ids, each once, in their order."""
+    return tuple(dict.fromkeys(rule.id for rule in rules))

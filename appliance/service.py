@@ -14,6 +14,7 @@ from appliance.dispatch import Dispatcher
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError
 from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
+from appliance.governance import Governance
 from appliance.inspector import Inspector
 from appliance.recorder import Recorder
 from appliance.settings import Settings, load_keyring
@@ -104,7 +105,8 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Open the policy, the log, the detector and the providers. Raises the error of the first part that cannot be opened."""
-    policy = load_policy(settings.policy_path)
+    governance = Governance(load_policy(settings.policy_path), settings.stops_path)
+    policy = governance.policy
     keyring = load_keyring(settings)
     pseudonyms = Pseudonyms.load(settings.pseudonym_key)
     prices = load_tariffs(settings.router.tariff_file)
@@ -115,8 +117,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         detector = await stack.enter_async_context(Detector.open(settings.detector))
         providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
         board = HealthBoard([route.id for route in routes], settings.router.health)
-        inspector = Inspector(policy, detector, pseudonyms)
-        recorder = Recorder(log, policy, detector.version)
+        inspector = Inspector(governance, detector, pseudonyms)
+        recorder = Recorder(log, governance, detector.version)
         gateway = Gateway(
             inspector=inspector,
             recorder=recorder,
@@ -125,7 +127,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             directory=Directory(routes, settings.aliases),
             providers=providers,
         )
-        service = Service(settings, keyring, gateway, Analyst(inspector, recorder, pseudonyms), log, providers)
+        service = Service(settings, keyring, gateway, Analyst(inspector, recorder), log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         stack.push_async_callback(service.close)
         yield service

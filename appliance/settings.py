@@ -82,9 +82,9 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which policy rules. Without a file: the shipped one."""
+    """Which policy rules. Without a folder: the shipped bundle."""
 
-    file: Path | None = None
+    folder: Path | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,8 +119,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def policy_path(self) -> Path:
-        """The policy file in force."""
-        return self.policy.file or shipped_policy_path()
+        """The policy bundle in force."""
+        return self.policy.folder or shipped_policy_path()
+
+    @property
+    def stops_path(self) -> Path:
+        """Where the stops in force are kept."""
+        return self.state / "governance" / "stops.json"
 
     @property
     def first_api_key(self) -> Path:
@@ -235,6 +240,7 @@ def problems(settings: Settings) -> list[str]:
         found.extend(error.problems)
     else:
         found.extend(_purpose_problems(settings, policy))
+        found.extend(_recipient_problems(settings, policy))
     if settings.detector.recognizers:
         found.extend(problems_of_recognizers(Path(settings.detector.recognizers)))
     return found
@@ -263,6 +269,15 @@ def _purpose_problems(settings: Settings, policy: Policy) -> list[str]:
         for key in settings.keys
         for name in key.purposes
         if name not in policy.purposes
+    ]
+
+
+def _recipient_problems(settings: Settings, policy: Policy) -> list[str]:
+    return [
+        f"поставщик `{provider.name}`: модель `{model.name}`: карточки получателя `{model.recipient}` нет в политике `{settings.policy_path}`"
+        for provider in settings.providers
+        for model in provider.models
+        if model.recipient and model.recipient not in policy.recipients
     ]
 
 

@@ -1,7 +1,8 @@
 """Personal data in texts: what it is, where it stands, what may happen to it under the policy, and how it is hidden."""
 
+from policies.bundle import Policy, Profile, files_of, load_policy, read_policy, shipped_policy_path
 from policies.custom import ClassEntry, CustomFile, RuleEntry, load_custom, read_custom
-from policies.decision import Context, Decision, Ruling, evaluate
+from policies.decision import Context, Decision, Destination, Ruling, evaluate
 from policies.detector import Detector, DetectorSettings, problems_of_recognizers, scan
 from policies.entities import TITLES, Category, Entity
 from policies.errors import (
@@ -17,14 +18,22 @@ from policies.errors import (
 from policies.evaluation import Counts, Evaluation, Labelled, Mistake, evaluate_findings, load_labelled
 from policies.finding import Finding, Text
 from policies.identity import Identity, Value, identify
+from policies.masking import Method, masked
+from policies.purposes import AnswerCheck, Basis, Purpose
+from policies.recipients import Recipient
 from policies.recognizers.catalogue import BuiltIn, built_in
 from policies.redaction import Vault, redact, restore
 from policies.repeats import with_repeats
-from policies.rules import Policy, Purpose, Residency, Rule, Verdict, load_policy, shipped_policy_path
+from policies.rules import Residency, Rule, Verdict
+from policies.stops import Stop, StopKind
 from policies.stream import StreamRestorer
+from policies.templates import AnswerFormat, Template, Topic, fitting
 
 __all__ = [
     "TITLES",
+    "AnswerCheck",
+    "AnswerFormat",
+    "Basis",
     "BuiltIn",
     "Category",
     "ClassEntry",
@@ -32,6 +41,7 @@ __all__ = [
     "Counts",
     "CustomFile",
     "Decision",
+    "Destination",
     "Detector",
     "DetectorError",
     "DetectorFailedError",
@@ -43,18 +53,25 @@ __all__ = [
     "Finding",
     "Identity",
     "Labelled",
+    "Method",
     "Mistake",
     "PoliciesError",
     "Policy",
     "PolicyFileError",
+    "Profile",
     "Purpose",
+    "Recipient",
     "RecognizersFileError",
     "Residency",
     "Rule",
     "RuleEntry",
     "Ruling",
+    "Stop",
+    "StopKind",
     "StreamRestorer",
+    "Template",
     "Text",
+    "Topic",
     "UnknownPurposeError",
     "Value",
     "Vault",
@@ -62,12 +79,16 @@ __all__ = [
     "built_in",
     "evaluate",
     "evaluate_findings",
+    "files_of",
+    "fitting",
     "identify",
     "load_custom",
     "load_labelled",
     "load_policy",
+    "masked",
     "problems_of_recognizers",
     "read_custom",
+    "read_policy",
     "redact",
     "restore",
     "scan",

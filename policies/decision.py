@@ -1,80 +1,202 @@
-"""What a policy says about what was found: one ruling for each residency. Pure: no clock, no randomness, no I/O."""
+"""What a policy says about what was found: one ruling for each destination. Pure: no clock, no randomness, no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date
 
 import msgspec
 
+from policies import statutes
+from policies.bundle import Policy, bit_of
 from policies.entities import Category, Entity
 from policies.errors import UnknownPurposeError
-from policies.rules import UNMASKABLE, Policy, Residency, Rule, Verdict
+from policies.masking import Method
+from policies.purposes import Basis, Purpose
+from policies.recipients import border_obstacles, obstacles
+from policies.rules import Residency, Rule, Verdict
+from policies.stops import Stop, StopKind
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where a text could go. `route` names the model's route, `recipient` the card of who runs it; "" within the organisation."""
+
+    route: str
+    residency: Residency
+    country: str = ""
+    recipient: str = ""
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What is decided besides the findings: the purpose, and the kinds found in a field that must keep its exact form."""
+    """What is decided besides the findings and the destinations.
+
+    `day` is the date the decision is made on. `unmaskable`: the kinds found in a field that must keep its exact form. `subjects`: hex
+    pseudonyms of the people whom the application named; `consent` that of the consent it referred to, "" for none. `primary_record`:
+    the application says that what it collects is recorded in Russia. `template`: the template or topic that the request fits, "" for
+    none. `stops`: all kill switches in force.
+    """
 
     purpose: str
+    day: date
     unmaskable: frozenset[Entity] = frozenset()
+    app: str = ""
+    key_id: str = ""
+    subjects: tuple[str, ...] = ()
+    consent: str = ""
+    primary_record: bool = False
+    template: str = ""
+    stops: Collection[Stop] = frozenset()
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """The verdict for one residency.
+    """The verdict for one destination.
 
-    `rules` are those that brought it about: every rule whose own verdict it is, a built-in one first. Nothing found means
-    no rules. `masks` are the kinds to hide before sending; empty unless the verdict is to mask.
+    `rules` are those that brought it about: every rule whose own verdict it is, in the order in which they are told, those of the law
+    first. Nothing found, and nothing against it, means no rules. `masks` are the kinds to hide before sending and by which method; empty
+    unless the verdict is to mask.
     """
 
     verdict: Verdict
     rules: tuple[Rule, ...]
-    masks: frozenset[Entity]
+    masks: Mapping[Entity, Method]
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The rulings for all residencies, and what they rest on. Holds counts only, never a value that was found."""
+    """The rulings by route, and what they rest on. Holds counts only, never a value that was found.
 
-    purpose: str
+    `review`: a person must look at the answer before anybody acts on it (ст. 16).
+    """
+
+    purpose: Purpose
     found: Mapping[Entity, int]
     categories: Mapping[Category, int]
-    rulings: Mapping[Residency, Ruling]
+    rulings: Mapping[str, Ruling]
     policy_digest: str
+    review: bool
 
 
-def evaluate(policy: Policy, found: Mapping[Entity, int], context: Context) -> Decision:
-    """What may happen to texts in which `found` (kind → how many) was found, for the purpose in `context`.
+def evaluate(
+    policy: Policy, found: Mapping[Entity, int], context: Context, destinations: Iterable[Destination]
+) -> Decision:
+    """What may happen to texts in which `found` (kind → how many) was found, in this context, for each destination.
 
-    For each residency the strictest verdict over the categories present wins. Raises UnknownPurposeError.
+    The strictest of all that is said of the kinds present wins. Raises UnknownPurposeError.
     """
-    if context.purpose not in policy.purposes:
+    purpose = policy.purposes.get(context.purpose)
+    if purpose is None:
         raise UnknownPurposeError("the purpose is not declared in the policy: name one of its purposes")
-    present = {entity: found[entity] for entity in Entity if found.get(entity, 0) > 0}
+    present = {entity: count for entity, count in found.items() if count > 0}
     categories: dict[Category, int] = {}
     for entity, count in present.items():
-        category = policy.category_of(entity)
+        category = policy.entities[entity]
         categories[category] = categories.get(category, 0) + count
+    personal = frozenset(categories) - {Category.SECRET}
+    kinds = tuple((entity, bit_of(entity)) for entity in (*present, *(context.unmaskable - present.keys())))
+    case = _Case(
+        policy=policy,
+        purpose=purpose,
+        context=context,
+        kinds=kinds,
+        bits=sum(bit for _, bit in kinds),
+        fixed=sum(map(bit_of, context.unmaskable)),
+        personal=personal,
+        everywhere=tuple(_everywhere(policy, purpose, context, personal=bool(personal or context.subjects))),
+    )
     return Decision(
-        purpose=context.purpose,
+        purpose=purpose,
         found=present,
         categories=categories,
-        rulings={residency: _ruling(policy, present, residency, context) for residency in Residency},
+        rulings={each.route: _ruling(case, each) for each in destinations},
         policy_digest=policy.digest,
+        review=purpose.legal_effect and not purpose.written_consent,
     )
 
 
-def _ruling(policy: Policy, present: Mapping[Entity, int], residency: Residency, context: Context) -> Ruling:
-    by_entity = {
-        entity: policy.rule_for(policy.category_of(entity), residency, context.purpose)
-        for entity in present.keys() | context.unmaskable
-    }
-    rules = set(by_entity.values())
-    if any(by_entity[entity].verdict is Verdict.MASK for entity in context.unmaskable):
-        rules.add(UNMASKABLE)
-    verdict = max((rule.verdict for rule in rules), key=lambda verdict: verdict.strictness, default=Verdict.SEND)
-    order = {rule.id: place for place, rule in enumerate((UNMASKABLE, *policy.rules))}
-    return Ruling(
-        verdict=verdict,
-        rules=tuple(sorted((rule for rule in rules if rule.verdict is verdict), key=lambda rule: order[rule.id])),
-        masks=frozenset(
-            entity for entity, rule in by_entity.items() if verdict is Verdict.MASK and rule.verdict is Verdict.MASK
-        ),
+class _Case(msgspec.Struct, frozen=True):
+    """What is the same for all destinations. `bits` and `fixed` are the kinds present, and those that cannot be masked."""
+
+    policy: Policy
+    purpose: Purpose
+    context: Context
+    kinds: tuple[tuple[Entity, int], ...]
+    bits: int
+    fixed: int
+    personal: frozenset[Category]
+    everywhere: tuple[Rule, ...]
+
+
+def _everywhere(policy: Policy, purpose: Purpose, context: Context, *, personal: bool) -> Iterator[Rule]:
+    """What keeps the request from going anywhere. `personal`: personal data were found, or a person was named."""
+    if not policy.in_force(context.day):
+        yield statutes.POLICY_NOT_IN_FORCE
+    if context.stops:
+        for kind, names in (
+            (StopKind.APP, (context.app,)),
+            (StopKind.KEY, (context.key_id,)),
+            (StopKind.PURPOSE, (context.purpose,)),
+            (StopKind.SUBJECT, context.subjects),
+            (StopKind.CONSENT, (context.consent,) if context.consent else ()),
+        ):
+            if any((kind, name) in context.stops for name in names):
+                yield statutes.STOPPED[kind]
+    if not purpose.in_force(context.day):
+        yield statutes.PURPOSE_NOT_IN_FORCE
+    if personal and purpose.basis is Basis.CONSENT and not context.consent:
+        yield statutes.NO_CONSENT
+    if purpose.legal_effect and purpose.written_consent and not context.consent:
+        yield statutes.NO_DECISION_CONSENT
+    if personal and purpose.collects and not context.primary_record:
+        yield statutes.NO_PRIMARY_RECORD
+    if not context.template and (policy.templates_required or purpose.id in policy.templated):
+        yield statutes.NO_TEMPLATE
+
+
+def _there(case: _Case, destination: Destination) -> Iterator[Rule]:
+    """What keeps the request from going to this destination, whatever its rules say of the kinds found."""
+    policy, purpose, context = case.policy, case.purpose, case.context
+    if context.stops:
+        for kind, name in ((StopKind.ROUTE, destination.route), (StopKind.RECIPIENT, destination.recipient)):
+            if name and (kind, name) in context.stops:
+                yield statutes.STOPPED[kind]
+    for rule in policy.closing:
+        if rule.closes(destination.residency, purpose.id):
+            yield rule
+    if destination.residency is Residency.LOCAL:
+        return
+    if purpose.collects and destination.residency is Residency.FOREIGN:
+        yield statutes.COLLECTING_ABROAD
+    if not case.personal:
+        return
+    card = policy.recipients.get(destination.recipient)
+    yield from obstacles(card, categories=case.personal, purpose=purpose.id, day=context.day)
+    if card is not None and (destination.residency is Residency.FOREIGN or card.country != "RU"):
+        yield from border_obstacles(
+            card, country=destination.country, categories=case.personal, countries=policy.countries, day=context.day
+        )
+
+
+def _ruling(case: _Case, destination: Destination) -> Ruling:
+    """The strictest of the law's rules, the profile's and the bundle's for one destination."""
+    key = destination.residency, case.purpose.id
+    deciding = [*case.everywhere, *_there(case, destination)]
+    hidden = 0
+    for row in case.policy.table[key]:
+        if row.bits & case.bits:
+            deciding.append(row.rule)
+            if row.rule.verdict is Verdict.MASK:
+                hidden |= row.bits
+                if row.bits & case.fixed:
+                    deciding.append(statutes.UNMASKABLE)
+    verdict = next(
+        (each for each in (Verdict.REFUSE, Verdict.MASK) if any(rule.verdict is each for rule in deciding)),
+        Verdict.SEND,
     )
+    told = [rule for rule in deciding if rule.verdict is verdict]
+    if len(told) > 1:
+        order = case.policy.order
+        told.sort(key=lambda rule: order[rule.id])
+    masks: dict[Entity, Method] = {}
+    if verdict is Verdict.MASK:
+        methods = case.policy.methods[key]
+        masks = {entity: methods[entity] for entity, bit in case.kinds if bit & hidden}
+    return Ruling(verdict, tuple(dict.fromkeys(told)), masks)

@@ -35,7 +35,8 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """One model of a provider.
 
     Residency belongs to the model, not to the provider: one host may serve models that run in different countries.
-    `upstream` is the provider's own name for it, empty when it is the same. `auto` offers it to requests for "auto".
+    `upstream` is the provider's own name for it, empty when it is the same. `auto` offers it to requests for "auto". `recipient` is the
+    policy's name for who runs it; needed wherever personal data may leave the organisation.
     """
 
     name: ModelName
@@ -44,6 +45,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     country: str = ""
     auto: bool = True
     task: Task = Task.CHAT
+    recipient: str = ""
 
 
 class Route(Struct, frozen=True):
@@ -54,6 +56,7 @@ class Route(Struct, frozen=True):
     country: str = ""
     auto: bool = True
     task: Task = Task.CHAT
+    recipient: str = ""
 
     @property
     def id(self) -> str:
@@ -83,6 +86,7 @@ def routes_of(settings: Iterable[HasModels]) -> tuple[Route, ...]:
             country=model.country,
             auto=model.auto,
             task=model.task,
+            recipient=model.recipient,
         )
         for provider in settings
         for model in provider.models

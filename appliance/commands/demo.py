@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,12 +26,16 @@ from appliance.commands.options import fail
 from appliance.first_run import create_keys
 from appliance.settings import load_settings
 from audit import AuditReader, explain, export_bundle, verify_file
+from policies import shipped_policy_path
 
 _SETTINGS = """\
 state = "state"
 
 [server]
 port = 0
+
+[policy]
+folder = "policy"
 
 [[keys]]
 id = "demo"
@@ -48,6 +53,7 @@ base_url = "http://127.0.0.1:{port}/v1"
 name = "big"
 residency = "ru"
 country = "RU"
+recipient = "cloud"
 
 [[providers]]
 kind = "testing"
@@ -66,6 +72,23 @@ name = "mock-normal"
 residency = "foreign"
 country = "US"
 auto = false
+"""
+
+
+_CARD = """\
+[[recipients]]
+id = "cloud"
+name = "Учебное облако"
+inn = "7700000000"
+country = "RU"
+status = "active"
+contract = "Учебный договор"
+valid_from = 2026-01-01
+valid_until = 2099-12-31
+clauses = ["data", "operations", "purposes", "confidentiality", "localisation", "duties", "proof", "protection", "incidents"]
+categories = ["general"]
+operations = ["use", "storage"]
+purposes = ["general"]
 """
 
 
@@ -102,6 +125,8 @@ def demo_command() -> None:
     with tempfile.TemporaryDirectory(prefix="appliance-demo-") as folder, _Cloud() as cloud:
         path = Path(folder) / "settings.toml"
         path.write_text(_SETTINGS.format(port=cloud.port), encoding="utf-8")
+        shutil.copytree(shipped_policy_path(), Path(folder) / "policy")
+        (Path(folder) / "policy" / "cloud.toml").write_text(_CARD, encoding="utf-8")
         settings = load_settings(path)
         create_keys(settings)
         key = (Path(folder) / "state/keys/demo").read_text().strip()

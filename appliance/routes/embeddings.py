@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from appliance.errors import UninspectableError
 from appliance.events import RefusalReason
 from appliance.inspector import Call
-from appliance.routes.headers import about, named
+from appliance.routes.headers import about, declared
 from appliance.service import Service
 from appliance.status import REQUEST_ID
 from appliance.wire import openai_embeddings as wire
@@ -29,9 +29,7 @@ async def embeddings(request: Request[None, None, State], service: NamedDependen
             model=asked.model,
             request=wire.to_embedding_request(asked),
             raw=body,
-            purpose=named(request.headers, "X-Purpose"),
-            subject=named(request.headers, "X-Subject"),
-            user=asked.user,
+            declared=declared(request.headers, {}, asked.user),
         )
     except UninspectableError as error:
         await service.gateway.refuse(error, principal, request_id, RefusalReason.UNINSPECTABLE)

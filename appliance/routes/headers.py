@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appliance.declaration import Declaration
 from appliance.errors import BadRequestError
 from policies import Verdict
 from providers import Route
@@ -11,9 +12,20 @@ from providers import Route
 _LONGEST_NAME = 256  # characters of a purpose or of an identifier of a person
 
 
-def named(headers: Mapping[str, str], header: str, metadata: dict[str, str] | None = None, key: str = "") -> str | None:
-    """A value from a header or from the metadata, where it is taken out: it is said to us, not to the model."""
-    from_metadata = metadata.pop(key, None) if metadata else None
+def declared(headers: Mapping[str, str], metadata: dict[str, str], user: str | None = None) -> Declaration:
+    """What headers and metadata say to us; it is taken out of the metadata, for the model must not see it. Raises BadRequestError."""
+    return Declaration(
+        purpose=_named(headers, "X-Purpose", metadata, "purpose"),
+        subject=_named(headers, "X-Subject", metadata, "subject"),
+        user=user,
+        consent=_named(headers, "X-Consent", metadata, "consent"),
+        primary_record=_named(headers, "X-Primary-Record", metadata, "primary_record"),
+        conversation=_named(headers, "X-Conversation", metadata, "conversation"),
+    )
+
+
+def _named(headers: Mapping[str, str], header: str, metadata: dict[str, str], key: str) -> str | None:
+    from_metadata = metadata.pop(key, None)
     values = {value for value in (_unicode(headers.get(header.lower())), from_metadata) if value}
     if len(values) > 1:
         raise BadRequestError(f"`{header}` and `metadata.{key}` differ: send one of them", f"metadata.{key}")

@@ -17,7 +17,7 @@ from appliance.events import RefusalReason
 from appliance.gateway import Answer
 from appliance.inspector import Call
 from appliance.routes.answers import EventStream
-from appliance.routes.headers import about, named
+from appliance.routes.headers import about, declared
 from appliance.service import Service
 from appliance.status import REQUEST_ID, event_of
 from appliance.wire import openai_answer as wire
@@ -71,9 +71,7 @@ def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes,
     return Call(
         request_id=request_id,
         model=asked.model,
-        purpose=named(headers, "X-Purpose", metadata, "purpose"),
-        subject=named(headers, "X-Subject", metadata, "subject"),
-        user=asked.user or asked.safety_identifier,
+        declared=declared(headers, metadata, asked.user or asked.safety_identifier),
         request=to_chat_request(asked, metadata),
         raw=body,
         stream=bool(asked.stream),

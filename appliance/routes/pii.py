@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from appliance.analysis import Inquiry
 from appliance.errors import BadRequestError
 from appliance.events import Interface
-from appliance.routes.headers import named
+from appliance.routes.headers import declared
 from appliance.service import Service
 from appliance.status import REQUEST_ID
 from appliance.wire import pii, presidio
@@ -123,9 +123,7 @@ def _inquiry(
         interface=interface,
         texts=texts,
         raw=body,
-        purpose=named(request.headers, "X-Purpose"),
-        subject=named(request.headers, "X-Subject"),
-        user=user,
+        declared=declared(request.headers, {}, user),
         given=given,
     )
 

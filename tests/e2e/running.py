@@ -22,6 +22,7 @@ from appliance.events import Event, decode
 from appliance.first_run import create_keys
 from appliance.settings import Settings, load_settings, problems
 from audit import AuditReader, OpenedEntry, Report, verify_file
+from tests.bundles import with_partners
 
 SETTINGS = """\
 state = "state"
@@ -48,13 +49,13 @@ file = "state/keys/purposeless"
 kind = "openai_compatible"
 name = "cloud"
 base_url = "{upstream}"
-models = [{{ name = "big", residency = "ru", country = "RU" }}]
+models = [{{ name = "big", residency = "ru", country = "RU", recipient = "partner" }}]
 
 [[providers]]
 kind = "openai_compatible"
 name = "abroad"
 base_url = "{upstream}"
-models = [{{ name = "huge", residency = "foreign", country = "US", auto = false }}]
+models = [{{ name = "huge", residency = "foreign", country = "US", recipient = "overseas", auto = false }}]
 
 [[providers]]
 kind = "testing"
@@ -86,6 +87,9 @@ class Installed:
         asked = f"[detector]\nworkers = {workers}\n"
         if "[detector]" not in extra:
             top = top.replace("[detector]\n", asked) if "[detector]" in top else f"{top}\n{asked}"
+        if "[policy]" not in extra + top:
+            with_partners(folder / "policy")
+            top = f'{top}\n[policy]\nfolder = "policy"\n'
         self.path = folder / "settings.toml"
         written = SETTINGS.format(upstream=upstream, top=top, server=server, router=router, extra=extra)
         self.path.write_text(written, encoding="utf-8")

@@ -34,14 +34,14 @@ class TestCheck:
     def test_every_problem_is_named_not_only_the_first(self, installed: Installed, tmp_path: Path) -> None:
         installed.settings.log.kek_file.chmod(0o644)
         installed.settings.pseudonym_key.unlink()
-        (tmp_path / "policy.toml").write_text("version = 'x'", encoding="utf-8")
+        (tmp_path / "policy/bundle.toml").write_text("verzion = 1", encoding="utf-8")
         text = installed.path.read_text().replace('default_purpose = "general"', 'default_purpose = "nothing"')
-        installed.path.write_text(text + '\n[policy]\nfile = "policy.toml"\n')
+        installed.path.write_text(text, encoding="utf-8")
 
         result = appliance("check", "--settings", installed.path)
 
         assert result.exit_code == 2
-        for named in ("audit.kek", "pseudonyms.key", "policy.toml", "nothing"):
+        for named in ("audit.kek", "pseudonyms.key", "verzion", "nothing"):
             assert named in result.output
         assert "Traceback" not in result.output
 

@@ -20,7 +20,7 @@ name = "vectors"
 base_url = "{upstream}"
 embedding_batch = 2
 models = [
-  {{ name = "e5", residency = "ru", task = "embedding" }},
+  {{ name = "e5", residency = "ru", task = "embedding", recipient = "partner" }},
   {{ name = "far", residency = "foreign", task = "embedding" }},
 ]
 

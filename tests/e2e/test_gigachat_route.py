@@ -77,7 +77,7 @@ def service(tmp_path: Path, gigachat: GigaChatUpstream) -> Iterator[Running]:
     key.chmod(0o600)
     extra = (
         f'[[providers]]\nkind = "gigachat"\nname = "giga"\ncredentials_file = "gigachat.key"\nbase_url = "{gigachat.url}/v1"\n'
-        f'auth_url = "{gigachat.url}/oauth"\nmodels = [{{ name = "GigaChat-2", residency = "ru", country = "RU", auto = false }}]\n'
+        f'auth_url = "{gigachat.url}/oauth"\nmodels = [{{ name = "GigaChat-2", residency = "ru", country = "RU", recipient = "partner", auto = false }}]\n'
     )
     with running(Installed(tmp_path, extra=extra)) as service:
         yield service

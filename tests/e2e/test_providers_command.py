@@ -39,7 +39,7 @@ def gigachat(folder: Path, server: GigaChatServer) -> str:
     written(folder, "giga.key", CREDENTIALS)
     return (
         f'[[providers]]\nkind = "gigachat"\nname = "giga"\ncredentials_file = "giga.key"\nbase_url = "{server.base_url}"\n'
-        f'auth_url = "{server.auth_url}"\nmodels = [{{ name = "GigaChat-2-Pro", residency = "ru", country = "RU" }}]\n'
+        f'auth_url = "{server.auth_url}"\nmodels = [{{ name = "GigaChat-2-Pro", residency = "ru", country = "RU", recipient = "partner" }}]\n'
     )
 
 

@@ -25,8 +25,8 @@ iam_url = "{server.iam_url}"
 api = "{api}"
 base_url = "{url}"
 models = [
-  {{ name = "gpt", upstream = "yandexgpt/latest", residency = "ru", country = "RU", auto = false }},
-  {{ name = "doc", upstream = "text-search-doc/latest", residency = "ru", country = "RU", task = "embedding" }},
+  {{ name = "gpt", upstream = "yandexgpt/latest", residency = "ru", country = "RU", recipient = "partner", auto = false }},
+  {{ name = "doc", upstream = "text-search-doc/latest", residency = "ru", country = "RU", recipient = "partner", task = "embedding" }},
 ]
 """
 

@@ -1,0 +1,96 @@
+"""What officers may change while requests run: the policy in force, and what is stopped.
+
+A request takes both once, when it is inspected, and keeps them to its end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+
+from appliance.errors import SettingsError
+from policies import Policy, Stop, StopKind
+
+
+class StopOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stop in force: on what, who laid it when (UTC), and on what ground, as a short reference."""
+
+    kind: StopKind
+    target: str
+    by: str
+    since: datetime
+    ground: str = ""
+
+
+class Governance:
+    """The policy and the stops in force. Stops survive a restart; a file of them that cannot be read keeps the service from starting."""
+
+    def __init__(self, policy: Policy, stops: Path | None = None, today: Callable[[], date] = date.today) -> None:
+        self.policy = policy
+        self.today = today
+        self._path = stops
+        self._orders: dict[Stop, StopOrder] = _load(stops) if stops is not None else {}
+        self.stops = frozenset(self._orders)
+
+    @property
+    def orders(self) -> tuple[StopOrder, ...]:
+        """Every stop in force, the oldest first."""
+        return tuple(sorted(self._orders.values(), key=lambda order: order.since))
+
+    def is_stopped(self, stop: Stop) -> bool:
+        """Whether such a stop is in force."""
+        return stop in self.stops
+
+    def lay(self, order: StopOrder) -> None:
+        """Put a stop in force, durably; from here on every request that is inspected obeys it.
+
+        Raises OSError: then it is in force, but a restart would lift it.
+        """
+        self._set(self._orders | {(order.kind, order.target): order})
+
+    def lift(self, stop: Stop) -> None:
+        """Lift a stop, durably. Raises OSError: then it is still in force."""
+        left = {key: order for key, order in self._orders.items() if key != stop}
+        self._write(left)
+        self._orders, self.stops = left, frozenset(left)
+
+    def _set(self, orders: dict[Stop, StopOrder]) -> None:
+        self._orders, self.stops = orders, frozenset(orders)
+        self._write(orders)
+
+    def _write(self, orders: dict[Stop, StopOrder]) -> None:
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(list(orders.values())), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def now() -> datetime:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _load(path: Path) -> dict[Stop, StopOrder]:
+    try:
+        orders = msgspec.json.decode(path.read_bytes(), type=list[StopOrder])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingsError(
+            (f"`{path}`: список остановок не читается ({type(error).__name__}): восстановите файл из резервной копии",)
+        ) from None
+    return {(order.kind, order.target): order for order in orders}
