@@ -10,11 +10,19 @@ import msgspec
 
 from appliance.auth import Principal
 from appliance.declaration import Declaration
-from appliance.errors import GatewayError, InspectionError, NotAllowedError, PurposeError, UninspectableError
+from appliance.errors import (
+    GatewayError,
+    InspectionError,
+    NotAllowedError,
+    PolicyRefusedError,
+    PurposeError,
+    UninspectableError,
+    told,
+)
 from appliance.events import Analyzed, Interface, RefusalReason
 from appliance.inspector import Inspector
 from appliance.recorder import Recorder
-from policies import Category, Entity, Finding, Identity, Policy, Text, Value
+from policies import Category, Entity, Finding, Identity, Policy, Text, Value, admit
 
 
 class Inquiry(msgspec.Struct, frozen=True):
@@ -75,14 +83,19 @@ class Analyst:
         found = inquiry.given
         if found is None:
             found = dict(Counter(finding.entity for each in findings for finding in each))
+        policy = self.policy
+        context = self._inspector.context(principal, inquiry.declared, purpose)
+        if rules := admit(policy, found, context):
+            record = await self._recorder.refused(RefusalReason.POLICY, principal, inquiry.request_id, purpose, rules)
+            raise PolicyRefusedError(f"Тексты не проверены: {told(rules)}", rules, record)
         identities = await self._inspector.identities(inquiry.texts, findings)
         event = Analyzed(
             request_id=inquiry.request_id,
             app=principal.app,
             key_id=principal.key_id,
             purpose=purpose,
-            ground=self.policy.purposes[purpose].article,
-            policy_digest=bytes.fromhex(self.policy.digest),
+            ground=policy.purposes[purpose].article,
+            policy_digest=bytes.fromhex(policy.digest),
             detector=self.detector_version,
             interface=inquiry.interface,
             texts=len(inquiry.texts),

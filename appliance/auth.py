@@ -13,11 +13,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from appliance.errors import AuthenticationError, NotAllowedError, PurposeError
+from appliance.errors import AuthenticationError, DutyError, NotAllowedError, PurposeError
 from appliance.keyfiles import KEY_SIZE, read_secret, write_secret
 
 _PREFIX = "apl_"
@@ -51,11 +52,35 @@ class Principal(msgspec.Struct, frozen=True):
         return purpose
 
 
-class Keyring:
-    """The keys that are let in, held only as SHA-256."""
+class Duty(StrEnum):
+    """What a member of staff is there for; one person may have several, but no duty includes another."""
 
-    def __init__(self, principals: Iterable[tuple[bytes, Principal]]) -> None:
+    DPO = "dpo"  # answers for the processing of personal data: policy, stops, holds
+    SECURITY = "security"  # lays stops, sees what is in force
+    OPERATOR = "operator"  # keeps the service running: reloads the policy
+    REVIEWER = "reviewer"  # looks at answers with legal effect before anybody acts on them
+
+
+class Officer(msgspec.Struct, frozen=True):
+    """A member of staff and their duties."""
+
+    id: str
+    duties: frozenset[Duty]
+
+    def needs(self, *duties: Duty) -> None:
+        """Raises DutyError unless the officer has one of these duties."""
+        if self.duties.isdisjoint(duties):
+            raise DutyError(f"для этого нужна одна из обязанностей: {', '.join(duties)}")
+
+
+class Keyring:
+    """The keys that are let in, of applications and of staff, held only as SHA-256."""
+
+    def __init__(
+        self, principals: Iterable[tuple[bytes, Principal]], officers: Iterable[tuple[bytes, Officer]] = ()
+    ) -> None:
         self._principals = dict(principals)
+        self._officers = dict(officers)
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The principal of an `Authorization` header: `Bearer <key>` (RFC 6750), or `Basic` with the key as the password (RFC 7617), for
@@ -72,6 +97,16 @@ class Keyring:
         if principal is None:
             raise AuthenticationError("the API key is not known: check it, or ask the administrator for one")
         return principal
+
+    def officer(self, authorization: str | None) -> Officer:
+        """The member of staff behind `Bearer <key>`. Raises AuthenticationError; an application's key is none of theirs."""
+        scheme, _, key = (authorization or "").partition(" ")
+        officer = self._officers.get(digest(key.strip())) if scheme.lower() == "bearer" else None
+        if officer is None:
+            raise AuthenticationError(
+                "нужен ключ сотрудника: `Authorization: Bearer <ключ>` (`[[staff]]` в настройках)"
+            )
+        return officer
 
 
 class Pseudonyms:

@@ -5,6 +5,9 @@ GatewayError
 │   ├── UninspectableError     it carries something that cannot be looked into
 │   └── PurposeError           no purpose, or one that is not declared
 ├── NotAllowedError            the key may not do this
+│   └── DutyError              a member of staff without the duty for it
+├── NotThereError              what staff asked for is not there
+├── PolicyRejectedError        a policy that cannot come into force: the old one stays
 ├── AuthenticationError        no key, or a key that is not ours
 ├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
 ├── NotReadyError              permitted, but no route can take it now
@@ -50,6 +53,23 @@ class NotAllowedError(GatewayError):
     """The key is good but was not given this purpose."""
 
 
+class DutyError(NotAllowedError):
+    """The member of staff has none of the duties that this needs."""
+
+
+class NotThereError(GatewayError):
+    """There is no such stop, held answer or the like; or no longer."""
+
+
+class PolicyRejectedError(GatewayError):
+    """The policy on disk has faults or lacks signatures; the one in force stays. `problems` are for people, in Russian."""
+
+    def __init__(self, problems: tuple[str, ...], record: int | None) -> None:
+        super().__init__("Политика не принята, действует прежняя. " + "; ".join(problems))
+        self.problems = problems
+        self.record = record
+
+
 class AuthenticationError(GatewayError):
     """No API key, or one that is not ours."""
 
@@ -61,6 +81,11 @@ class PolicyRefusedError(GatewayError):
         super().__init__(message)
         self.rules = rules
         self.record = record
+
+
+def told(rules: tuple[Rule, ...]) -> str:
+    """Rules as people are told them, in Russian: name, article, why, what to change."""
+    return " ".join(f"[{rule.id}; {rule.article}] {rule.reason} {rule.advice}" for rule in rules)
 
 
 class NotReadyError(GatewayError):

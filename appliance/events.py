@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from audit import Entry
-from policies import Entity, Residency, Verdict
+from policies import Entity, Residency, StopKind, Verdict
 from providers import Task
 
 SCHEMA = 3
@@ -25,6 +25,9 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$
 
 ProviderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{0,64}$")]
 """A request id given by a provider; empty when there is none, or when it is not one by its shape."""
+
+Reference = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,63})?$")]
+"""What an officer gives as the ground of an act: the number of a letter or a case, never a story or a name."""
 
 _PROVIDER_ID = re.compile(r"[A-Za-z0-9._:-]{0,64}")
 
@@ -164,6 +167,41 @@ class Analyzed(msgspec.Struct, frozen=True, array_like=True):
     user: bytes = b""
 
 
+class StopChanged(msgspec.Struct, frozen=True, array_like=True):
+    """A stop was laid or lifted. Of people and consents only the pseudonym is kept."""
+
+    KIND: ClassVar[int] = 40
+
+    request_id: Id
+    officer: Id
+    kind: StopKind
+    target: Id
+    laid: bool
+    ground: Reference = ""
+
+
+class PolicyChanged(msgspec.Struct, frozen=True, array_like=True):
+    """Another policy came into force, or was kept from it; who stands behind it, and what it would have done to the past."""
+
+    KIND: ClassVar[int] = 41
+
+    request_id: str  # empty when a signal asked for it
+    officer: str  # empty when a signal asked for it
+    accepted: bool
+    old_digest: bytes
+    new_digest: bytes  # empty when the new one could not even be read
+    version: str = ""
+    profile: str = ""
+    author: str = ""
+    approver: str = ""
+    problems: int = 0  # how many kept it out
+    difference: bytes = b""  # SHA-256 of the list of differences, as `appliance policy diff` prints it
+    replayed: int = 0  # recorded decisions that were made again under it
+    refused: int = 0  # of them: newly refused
+    masked: int = 0  # newly masked, or more kinds of data masked
+    allowed: int = 0  # newly let through, or with less masked
+
+
 class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
     """Requests without a key of ours. At most one record a second; `count` is how many it stands for."""
 
@@ -202,10 +240,11 @@ class ShutDown(msgspec.Struct, frozen=True, array_like=True):
     requests: int  # requests accepted since it started
 
 
-Event = Intent | Outcome | Refused | Analyzed | AuthFailed | Booted | ShutDown | Resumed
+Event = Intent | Outcome | Refused | Analyzed | StopChanged | PolicyChanged | AuthFailed | Booted | ShutDown | Resumed
 
 KINDS: dict[int, type[Event]] = {
-    kind.KIND: kind for kind in (Intent, Outcome, Refused, Analyzed, AuthFailed, Booted, ShutDown, Resumed)
+    kind.KIND: kind
+    for kind in (Intent, Outcome, Refused, Analyzed, StopChanged, PolicyChanged, AuthFailed, Booted, ShutDown, Resumed)
 }
 """The catalogue: number in the record's header → Struct."""
 

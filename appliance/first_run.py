@@ -39,6 +39,7 @@ def _makers(settings: Settings) -> dict[Path, Callable[[Path], None]]:
         log.signing_key_file: lambda path: create_signing_key(path, log.origin),
         settings.pseudonym_key: lambda path: write_secret(path, secrets.token_bytes(KEY_SIZE)),
         **{key.file: new_key for key in settings.keys if key.file is not None},
+        **{person.file: new_key for person in settings.staff if person.file is not None},
     }
 
 

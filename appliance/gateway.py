@@ -29,6 +29,7 @@ from appliance.errors import (
     PolicyRefusedError,
     PurposeError,
     UninspectableError,
+    told,
 )
 from appliance.events import Outcome, RefusalReason
 from appliance.inspector import Call, Inspected, Inspector, R, outgoing
@@ -406,5 +407,4 @@ _WHERE = {
 def _explained(rules: tuple[Rule, ...], candidates: tuple[Route, ...]) -> str:
     residencies = {Residency(route.residency) for route in candidates}
     where = ", ".join(words for residency, words in _WHERE.items() if residency in residencies)
-    reasons = " ".join(f"[{rule.id}; {rule.article}] {rule.reason} {rule.advice}" for rule in rules)
-    return f"Запрос не отправлен: политика не допускает его на запрошенный маршрут ({where}). {reasons}"
+    return f"Запрос не отправлен: политика не допускает его на запрошенный маршрут ({where}). {told(rules)}"

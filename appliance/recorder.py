@@ -85,6 +85,7 @@ class Recorder:
         principal: Principal,
         request_id: str,
         purpose: str | None,
+        rules: tuple[Rule, ...] = (),
     ) -> int:
         """Record a request that reached nobody. Of `purpose` only one that the policy knows is kept."""
         policy = self._governance.policy
@@ -96,6 +97,7 @@ class Recorder:
             reason=reason,
             purpose=known or "",
             policy_digest=bytes.fromhex(policy.digest),
+            rules=named(rules),
         )
         return (await self.append(refused)).seq
 

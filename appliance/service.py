@@ -5,22 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import NamedTuple
 
 from appliance import __version__
 from appliance.accounting import Accounting
 from appliance.analysis import Analyst
-from appliance.auth import Keyring, Principal, Pseudonyms
+from appliance.auth import Keyring, Officer, Principal, Pseudonyms
 from appliance.dispatch import Dispatcher
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError
 from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
 from appliance.governance import Governance
 from appliance.inspector import Inspector
+from appliance.officers import Officers
 from appliance.recorder import Recorder
-from appliance.settings import Settings, load_keyring
+from appliance.settings import Settings, load_governed, load_keyring
 from audit import AuditError, AuditLog
-from policies import Detector, Policy, load_policy
+from policies import Detector, Policy
 from providers import Directory, HealthBoard, Provider, load_tariffs, open_provider, routes_of, vendor_of
+
+
+class Surfaces(NamedTuple):
+    """What requests are answered by: those of applications, of those who only ask where data stand, of staff."""
+
+    gateway: Gateway
+    analyst: Analyst
+    officers: Officers
 
 
 class Service:
@@ -30,13 +40,11 @@ class Service:
         self,
         settings: Settings,
         keyring: Keyring,
-        gateway: Gateway,
-        analyst: Analyst,
+        surfaces: Surfaces,
         log: AuditLog,
         providers: dict[str, Provider],
     ) -> None:
-        self.gateway = gateway
-        self.analyst = analyst
+        self.gateway, self.analyst, self.officers = surfaces
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -50,12 +58,23 @@ class Service:
         try:
             return self._keyring.authenticate(authorization)
         except AuthenticationError:
-            self._failed_logins += 1
-            if time.monotonic() - self._failed_login_recorded >= 1.0:
-                count, self._failed_logins = self._failed_logins, 0
-                self._failed_login_recorded = time.monotonic()
-                await self._append_failed_logins(count)
+            await self._count_failed_login()
             raise
+
+    async def officer(self, authorization: str | None) -> Officer:
+        """The member of staff behind an Authorization header, as `authenticate` does for applications."""
+        try:
+            return self._keyring.officer(authorization)
+        except AuthenticationError:
+            await self._count_failed_login()
+            raise
+
+    async def _count_failed_login(self) -> None:
+        self._failed_logins += 1
+        if time.monotonic() - self._failed_login_recorded >= 1.0:
+            count, self._failed_logins = self._failed_logins, 0
+            self._failed_login_recorded = time.monotonic()
+            await self._append_failed_logins(count)
 
     async def _append_failed_logins(self, count: int) -> None:
         try:
@@ -105,8 +124,8 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Open the policy, the log, the detector and the providers. Raises the error of the first part that cannot be opened."""
-    governance = Governance(load_policy(settings.policy_path), settings.stops_path)
-    policy = governance.policy
+    policy, _ = load_governed(settings)
+    governance = Governance(policy, settings.stops_path)
     keyring = load_keyring(settings)
     pseudonyms = Pseudonyms.load(settings.pseudonym_key)
     prices = load_tariffs(settings.router.tariff_file)
@@ -127,7 +146,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             directory=Directory(routes, settings.aliases),
             providers=providers,
         )
-        service = Service(settings, keyring, gateway, Analyst(inspector, recorder), log, providers)
+        officers = Officers(
+            governance, recorder, pseudonyms, lambda: (*load_governed(settings), settings.policy_path.resolve())
+        )
+        service = Service(settings, keyring, Surfaces(gateway, Analyst(inspector, recorder), officers), log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         stack.push_async_callback(service.close)
         yield service

@@ -15,8 +15,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.auth import Keyring, Principal, digest, is_digest
+from appliance.auth import Duty, Keyring, Officer, Principal, digest, is_digest
 from appliance.dispatch import RouterSettings
+from appliance.endorsement import Endorsement, SignerSettings, check_endorsement
 from appliance.errors import SettingsError
 from appliance.events import Id
 from appliance.keyfiles import KEY_SIZE, read_secret
@@ -82,9 +83,23 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which policy rules. Without a folder: the shipped bundle."""
+    """Which policy rules, and whose signatures it needs.
+
+    Without a folder: the bundle that `appliance policy apply` put in force, else the shipped one.
+    """
 
     folder: Path | None = None
+    four_eyes: bool = False
+    signers: tuple[SignerSettings, ...] = ()
+
+
+class StaffSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person who may manage the service: the SHA-256 of a key of theirs, or a file that holds it."""
+
+    id: _Name
+    duties: Annotated[tuple[Duty, ...], Meta(min_length=1)]
+    sha256: str | None = None
+    file: Path | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: Path = Path("var")
     server: ServerSettings = ServerSettings()
     keys: tuple[KeySettings, ...] = ()
+    staff: tuple[StaffSettings, ...] = ()
     policy: PolicySettings = PolicySettings()
     detector: DetectorSettings = DetectorSettings()
     audit: AuditSettings = AuditSettings()
@@ -120,7 +136,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def policy_path(self) -> Path:
         """The policy bundle in force."""
-        return self.policy.folder or shipped_policy_path()
+        if self.policy.folder is not None:
+            return self.policy.folder
+        return self.applied_policy if self.applied_policy.is_dir() else shipped_policy_path()
+
+    @property
+    def applied_policy(self) -> Path:
+        """The link to the bundle that `appliance policy apply` put in force."""
+        return self.state / "policies" / "current"
 
     @property
     def stops_path(self) -> Path:
@@ -214,17 +237,34 @@ def _anchored(provider: ProviderSettings, base: Path) -> ProviderSettings:
 
 
 def load_keyring(settings: Settings) -> Keyring:
-    """The API keys, read. Raises SettingsError."""
-    keys = []
-    for key in settings.keys:
-        if (key.sha256 is None) == (key.file is None):
-            raise SettingsError((f"ключ `{key.id}`: укажите либо `sha256`, либо `file`",))
-        if key.sha256 is not None and not is_digest(key.sha256):
-            raise SettingsError((f"ключ `{key.id}`: `sha256` — 64 шестнадцатеричные цифры в нижнем регистре",))
-        stored = bytes.fromhex(key.sha256) if key.sha256 is not None else digest(_text(key.file))
-        principal = Principal(key.id, key.app, frozenset(key.purposes), key.default_purpose, key.route)
-        keys.append((stored, principal))
-    return Keyring(keys)
+    """The API keys of applications and of staff, read. Raises SettingsError."""
+    return Keyring(
+        (
+            (_stored(key), Principal(key.id, key.app, frozenset(key.purposes), key.default_purpose, key.route))
+            for key in settings.keys
+        ),
+        ((_stored(person), Officer(person.id, frozenset(person.duties))) for person in settings.staff),
+    )
+
+
+def load_governed(settings: Settings) -> tuple[Policy, Endorsement]:
+    """The policy bundle that the settings name, and who stands behind it. Raises PolicyFileError with every problem."""
+    policy = load_policy(settings.policy_path)
+    endorsement = check_endorsement(
+        settings.policy_path, policy.digest, settings.policy.signers, four_eyes=settings.policy.four_eyes
+    )
+    found = [*_purpose_problems(settings, policy), *_recipient_problems(settings, policy)]
+    if found:
+        raise PolicyFileError(tuple(found))
+    return policy, endorsement
+
+
+def _stored(key: KeySettings | StaffSettings) -> bytes:
+    if (key.sha256 is None) == (key.file is None):
+        raise SettingsError((f"ключ `{key.id}`: укажите либо `sha256`, либо `file`",))
+    if key.sha256 is not None and not is_digest(key.sha256):
+        raise SettingsError((f"ключ `{key.id}`: `sha256` — 64 шестнадцатеричные цифры в нижнем регистре",))
+    return bytes.fromhex(key.sha256) if key.sha256 is not None else digest(_text(key.file))
 
 
 def _text(path: Path | None) -> str:
@@ -235,12 +275,9 @@ def problems(settings: Settings) -> list[str]:
     """Every problem that would stop the service from starting or working, in Russian; empty when there is none. No network."""
     found = [*_key_problems(settings), *_file_problems(settings), *_route_problems(settings)]
     try:
-        policy = load_policy(settings.policy_path)
+        load_governed(settings)
     except PolicyFileError as error:
         found.extend(error.problems)
-    else:
-        found.extend(_purpose_problems(settings, policy))
-        found.extend(_recipient_problems(settings, policy))
     if settings.detector.recognizers:
         found.extend(problems_of_recognizers(Path(settings.detector.recognizers)))
     return found
@@ -253,13 +290,21 @@ def _key_problems(settings: Settings) -> list[str]:
         f"ключ `{name}`: описан дважды"
         for name in sorted({name for name in identifiers if identifiers.count(name) > 1})
     )
-    for key in settings.keys:
+    bearers: list[KeySettings | StaffSettings] = [*settings.keys, *settings.staff]
+    for each in bearers:
         try:
-            load_keyring(msgspec.structs.replace(settings, keys=(key,)))
+            _stored(each)
         except SettingsError as error:
             found.extend(error.problems)
-        if key.default_purpose is not None and key.default_purpose not in key.purposes:
-            found.append(f"ключ `{key.id}`: цели по умолчанию `{key.default_purpose}` нет среди `purposes`")
+    people = [person.id for person in settings.staff]
+    found.extend(
+        f"сотрудник `{name}`: описан дважды" for name in sorted({name for name in people if people.count(name) > 1})
+    )
+    found.extend(
+        f"ключ `{key.id}`: цели по умолчанию `{key.default_purpose}` нет среди `purposes`"
+        for key in settings.keys
+        if key.default_purpose is not None and key.default_purpose not in key.purposes
+    )
     return found
 
 
@@ -274,7 +319,7 @@ def _purpose_problems(settings: Settings, policy: Policy) -> list[str]:
 
 def _recipient_problems(settings: Settings, policy: Policy) -> list[str]:
     return [
-        f"поставщик `{provider.name}`: модель `{model.name}`: карточки получателя `{model.recipient}` нет в политике `{settings.policy_path}`"
+        f"поставщик `{provider.name}`: модель `{model.name}`: карточки `{model.recipient}` нет в политике `{settings.policy_path}`"
         for provider in settings.providers
         for model in provider.models
         if model.recipient and model.recipient not in policy.recipients

@@ -17,7 +17,7 @@ from audit.errors import (
     WriteFailure,
 )
 from audit.export import export_bundle
-from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key
+from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key, load_signing_key
 from audit.log import AuditLog, LogSettings
 from audit.reader import AuditReader
 from audit.report import Damage, Report, explain
@@ -56,5 +56,6 @@ __all__ = [
     "create_signing_key",
     "explain",
     "export_bundle",
+    "load_signing_key",
     "verify_file",
 ]

@@ -2,7 +2,7 @@
 
 from policies.bundle import Policy, Profile, files_of, load_policy, read_policy, shipped_policy_path
 from policies.custom import ClassEntry, CustomFile, RuleEntry, load_custom, read_custom
-from policies.decision import Context, Decision, Destination, Ruling, evaluate
+from policies.decision import Context, Decision, Destination, Ruling, admit, evaluate
 from policies.detector import Detector, DetectorSettings, problems_of_recognizers, scan
 from policies.entities import TITLES, Category, Entity
 from policies.errors import (
@@ -76,6 +76,7 @@ __all__ = [
     "Value",
     "Vault",
     "Verdict",
+    "admit",
     "built_in",
     "evaluate",
     "evaluate_findings",

@@ -356,7 +356,7 @@ def _coverage_problems(draft: _Draft) -> Iterator[str]:
     deciding: dict[Cell, Rule] = {}
     for rule in draft.rules:
         cells = list(rule.cells(taxonomy, purposes))
-        if cells and not rule.always and all(cell in deciding for cell in cells):
+        if cells and all(cell in deciding for cell in cells):
             earlier = dict.fromkeys(f"`{deciding[cell].id}`" for cell in cells)
             yield f"правило `{rule.id}`: никогда не сработает; всё, о чём оно, решают до него {', '.join(earlier)}"
         for cell in cells:
@@ -390,7 +390,7 @@ def _policy(draft: _Draft, digest: str) -> Policy:
             deciding.setdefault(cell, rule)
     for rule in draft.overlay.rules:
         for cell in rule.cells(taxonomy, purposes):
-            if not rule.always and rule.verdict.strictness > deciding[cell].verdict.strictness:
+            if rule.verdict.strictness > deciding[cell].verdict.strictness:
                 deciding[cell] = rule
     declared = {purpose.id: purpose for purpose in draft.purposes}
     rows: dict[tuple[Residency, str], dict[Rule, int]] = {}

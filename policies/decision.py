@@ -100,7 +100,10 @@ def evaluate(
         bits=sum(bit for _, bit in kinds),
         fixed=sum(map(bit_of, context.unmaskable)),
         personal=personal,
-        everywhere=tuple(_everywhere(policy, purpose, context, personal=bool(personal or context.subjects))),
+        everywhere=(
+            *_everywhere(policy, purpose, context, personal=bool(personal or context.subjects)),
+            *_untemplated(policy, purpose, context),
+        ),
     )
     return Decision(
         purpose=purpose,
@@ -110,6 +113,15 @@ def evaluate(
         policy_digest=policy.digest,
         review=purpose.legal_effect and not purpose.written_consent,
     )
+
+
+def admit(policy: Policy, found: Mapping[Entity, int], context: Context) -> tuple[Rule, ...]:
+    """What keeps texts from being processed at all, even where nothing is sent: stops, terms, consent. Raises UnknownPurposeError."""
+    purpose = policy.purposes.get(context.purpose)
+    if purpose is None:
+        raise UnknownPurposeError("the purpose is not declared in the policy: name one of its purposes")
+    personal = any(count > 0 and policy.entities[entity] is not Category.SECRET for entity, count in found.items())
+    return tuple(_everywhere(policy, purpose, context, personal=bool(personal or context.subjects)))
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -147,6 +159,9 @@ def _everywhere(policy: Policy, purpose: Purpose, context: Context, *, personal:
         yield statutes.NO_DECISION_CONSENT
     if personal and purpose.collects and not context.primary_record:
         yield statutes.NO_PRIMARY_RECORD
+
+
+def _untemplated(policy: Policy, purpose: Purpose, context: Context) -> Iterator[Rule]:
     if not context.template and (policy.templates_required or purpose.id in policy.templated):
         yield statutes.NO_TEMPLATE
 

@@ -73,8 +73,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def cells(
         self, taxonomy: dict[Category, tuple[Entity, ...]], purposes: tuple[str, ...]
     ) -> Iterator[tuple[Entity, Residency, str]]:
-        """Every cell (kind, residency, purpose) that the rule speaks of."""
-        for category in self.categories:
+        """Every cell (kind, residency, purpose) that the rule decides; none for a rule that speaks of every text."""
+        for category in () if self.always else self.categories:
             for entity in taxonomy.get(category, ()):
                 if not self.entities or entity in self.entities:
                     for residency in self.residencies:

@@ -23,11 +23,13 @@ from appliance.events import (
     Event,
     Intent,
     Outcome,
+    PolicyChanged,
     RefusalReason,
     Refused,
     Resumed,
     ShutDown,
     Status,
+    StopChanged,
     decode,
 )
 from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
@@ -137,7 +139,7 @@ def records_table(records: list[OpenedEntry]) -> Table:
     return table
 
 
-def _row(event: Event | None) -> tuple[str, str]:  # noqa: PLR0911  (one line a kind)
+def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911  (one line a kind)
     match event:
         case Intent():
             found = f"; найдено: {_counts(event.found)}" if event.found else "; ничего не найдено"
@@ -156,6 +158,15 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: PLR0911  (one line a 
         case Analyzed():
             found = f"найдено: {_counts(event.found)}" if event.found else "ничего не найдено"
             return "проверка", f"{event.app}: текстов {event.texts}, {found}; цель {event.purpose}"
+        case StopChanged():
+            done = "остановлено" if event.laid else "снята остановка"
+            ground = f"; основание {event.ground}" if event.ground else ""
+            return "управление", f"{event.officer}: {done}: {event.kind} {event.target}{ground}"
+        case PolicyChanged():
+            if not event.accepted:
+                return "политика", f"не принята, ошибок: {event.problems}; действует прежняя"
+            signed = f"; подписали {event.author}, {event.approver or '—'}" if event.author else ""
+            return "политика", f"вступила в силу {event.version} ({event.new_digest.hex()[:12]}){signed}"
         case AuthFailed():
             return "чужой ключ", f"попыток: {event.count}"
         case Booted():

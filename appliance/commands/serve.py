@@ -15,15 +15,19 @@ import click
 import msgspec
 import uvicorn
 import uvloop
+from litestar import Litestar
 
 from appliance.app import create_app
 from appliance.commands.options import chosen, fail, with_settings
-from appliance.errors import SettingsError
+from appliance.errors import GatewayError, SettingsError
 from appliance.first_run import create_keys, missing_keys
+from appliance.service import Service
 from appliance.settings import Settings, problems
 from audit import AuditError
 from policies import PoliciesError
 from providers import EmbeddedSettings, ProviderError, TestingSettings
+
+_LOG = logging.getLogger("appliance")
 
 
 @click.command(name="serve")
@@ -78,7 +82,7 @@ async def _serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.server.drain_seconds,
     )
-    server = _Server(config, settings)
+    server = _Server(config, settings, app)
     async with app.lifespan():
         # What is loaded by now stays for ever: the collector need not walk it again while a request waits (measured: up to 76 ms).
         gc.collect()
@@ -103,27 +107,45 @@ def _listen(settings: Settings) -> socket.socket:
 class _Server(uvicorn.Server):
     """Uvicorn's server with signals that only ask it to stop: the process ends after our lifespan has closed, not by the signal."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, app: Litestar) -> None:
         super().__init__(config)
         self._settings = settings
+        self._app = app
+        self._reloads: set[asyncio.Future[None]] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT start the drain; a second SIGINT ends it."""
+        """SIGTERM and SIGINT start the drain, a second SIGINT ends it; SIGHUP reads the policy again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
+            loop.remove_signal_handler(signal.SIGHUP)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    def _reload(self) -> None:
+        task = asyncio.ensure_future(_reload_policy(self._app.state.service))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then say how to ask."""
         await super().startup(sockets)
         if self.started and sockets:
             _greet(self._settings, sockets[0].getsockname()[1])
+
+
+async def _reload_policy(service: Service) -> None:
+    try:
+        policy, _ = await service.officers.reload()
+    except GatewayError as error:
+        _LOG.error("%s", error)
+    else:
+        _LOG.warning("действует политика %s, %s", policy.version, policy.digest)
 
 
 def _greet(settings: Settings, port: int) -> None:

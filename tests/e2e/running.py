@@ -199,6 +199,9 @@ class Process:
         os.kill(self.process.pid, signal.SIGKILL)
         self.close()
 
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
     def terminate(self) -> None:
         os.kill(self.process.pid, signal.SIGTERM)
 

@@ -1,0 +1,67 @@
+"""`/v1/admin/…`: for staff, by keys of their own. What is said here to people is Russian."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import MediaType, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+
+from appliance.service import Service
+from appliance.status import REQUEST_ID
+from appliance.wire import admin as wire
+
+_Request = Request[None, None, State]
+
+
+@get("/v1/admin/stops")
+async def stops(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """What is stopped."""
+    await service.officer(request.headers.get("authorization"))
+    return _answer(wire.StopList([wire.stop_shown(order) for order in service.officers.governance.orders]))
+
+
+@post("/v1/admin/stops", status_code=200)
+async def lay_stop(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Stop something from this moment on."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_stop(await request.body())
+    order, record = await service.officers.lay(officer, _id(request), asked.kind, asked.name, asked.ground)
+    return _answer(wire.stop_shown(order), record)
+
+
+@post("/v1/admin/stops/lift", status_code=200)
+async def lift_stop(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Lift a stop."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_stop(await request.body())
+    record = await service.officers.lift(officer, _id(request), asked.kind, asked.name, asked.ground)
+    return _answer(wire.StopList([wire.stop_shown(order) for order in service.officers.governance.orders]), record)
+
+
+@get("/v1/admin/policy")
+async def policy(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """The policy in force."""
+    await service.officer(request.headers.get("authorization"))
+    return _answer(wire.policy_shown(service.officers.governance.policy))
+
+
+@post("/v1/admin/policy/reload", status_code=200)
+async def reload_policy(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Bring the policy on disk into force; a faulty one is refused and the old one stays."""
+    officer = await service.officer(request.headers.get("authorization"))
+    loaded, record = await service.officers.reload(officer, _id(request))
+    return _answer(wire.policy_shown(loaded), record)
+
+
+HANDLERS = [stops, lay_stop, lift_stop, policy, reload_policy]
+
+
+def _id(request: _Request) -> str:
+    request_id: str = request.scope["state"][REQUEST_ID]
+    return request_id
+
+
+def _answer(shown: object, record: int | None = None) -> Response[bytes]:
+    headers = {} if record is None else {"X-Audit-Record": str(record)}
+    return Response(msgspec.json.encode(shown), media_type=MediaType.JSON, headers=headers)
