@@ -134,7 +134,7 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     residencies: tuple[Residency, ...] = ()  # of the routes that were asked for
     user: bytes = b""
     # Since schema 3.
-    routes: tuple[Id, ...] = ()  # that were asked for
+    destinations: tuple[tuple[Id, Residency, str, str], ...] = ()  # asked for: route, residency, country, recipient
     unmaskable: tuple[Entity, ...] = ()
     consent: bytes = b""
     primary_record: bool = False

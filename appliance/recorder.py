@@ -116,7 +116,9 @@ class Recorder:
             found=dict(inspected.decision.found),
             residencies=tuple(sorted({Residency(route.residency) for route in candidates})),
             user=inspected.user,
-            routes=tuple(route.id for route in candidates),
+            destinations=tuple(
+                (route.id, Residency(route.residency), route.country, route.recipient) for route in candidates
+            ),
             unmaskable=tuple(sorted(inspected.context.unmaskable)),
             consent=bytes.fromhex(inspected.context.consent),
             primary_record=inspected.context.primary_record,

@@ -1,9 +1,11 @@
 """Personal data in texts: what it is, where it stands, what may happen to it under the policy, and how it is hidden."""
 
 from policies.bundle import Policy, Profile, files_of, load_policy, read_policy, shipped_policy_path
+from policies.cases import Case, CaseFile, load_cases, outcome_of
 from policies.custom import ClassEntry, CustomFile, RuleEntry, load_custom, read_custom
 from policies.decision import Context, Decision, Destination, Ruling, admit, evaluate
 from policies.detector import Detector, DetectorSettings, problems_of_recognizers, scan
+from policies.difference import differences
 from policies.entities import TITLES, Category, Entity
 from policies.errors import (
     DetectorError,
@@ -35,6 +37,8 @@ __all__ = [
     "AnswerFormat",
     "Basis",
     "BuiltIn",
+    "Case",
+    "CaseFile",
     "Category",
     "ClassEntry",
     "Context",
@@ -78,15 +82,18 @@ __all__ = [
     "Verdict",
     "admit",
     "built_in",
+    "differences",
     "evaluate",
     "evaluate_findings",
     "files_of",
     "fitting",
     "identify",
+    "load_cases",
     "load_custom",
     "load_labelled",
     "load_policy",
     "masked",
+    "outcome_of",
     "problems_of_recognizers",
     "read_custom",
     "read_policy",
