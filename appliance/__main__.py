@@ -21,6 +21,7 @@ class _Lazy(click.Group):
         "demo": "demo_command",
         "model": "model_group",
         "pii": "pii_group",
+        "policy": "policy_group",
         "providers": "providers_group",
         "serve": "serve_command",
     }
