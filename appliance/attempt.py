@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from appliance.accounting import Accounting
 from appliance.events import Outcome, Status, provider_id
+from appliance.reply import Seen
 from providers import Chunk, Cost, Health, ProviderError, Route, Usage
 
 
@@ -25,6 +26,9 @@ class Attempt:
         self.recorded = False  # whether its Outcome is written or being written
         self.held: list[Chunk] = []  # the end of the answer, given only after the Outcome is durable
         self.cost: Cost | None = None
+        self.seen = Seen()  # what was found in its answer
+        self.unrestored = 0
+        self.reviewer = ""
         self._characters = characters
         self._health = health
         self._accounting = accounting
@@ -72,6 +76,14 @@ class Attempt:
         self._request_id = self._request_id or error.request_id
         return self._outcome(Status.INTERRUPTED if self.begun else Status.FAILED, now, type(error).__name__)
 
+    def withheld(self) -> Outcome:
+        """The answer came, and is not let out; the provider did its work."""
+        now = self._clock()
+        if not self._ended:
+            self._health.succeeded(now, self._first, began=self._began)
+        self._ended = True
+        return self._outcome(Status.WITHHELD, now)
+
     def dropped(self) -> Outcome:
         """Nobody waits for it any more; that says nothing of the provider."""
         now = self._clock()
@@ -101,4 +113,9 @@ class Attempt:
             cost=None if cost is None else cost.microrubles,
             cost_exact=cost is not None and cost.exact,
             tariff="" if cost is None else cost.tariff,
+            inspected=self.seen.inspected,
+            found=dict(self.seen.found),
+            suspicions=tuple(sorted(self.seen.suspicions)),
+            unrestored=self.unrestored,
+            reviewer=self.reviewer,
         )

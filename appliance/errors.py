@@ -10,6 +10,7 @@ GatewayError
 ├── PolicyRejectedError        a policy that cannot come into force: the old one stays
 ├── AuthenticationError        no key, or a key that is not ours
 ├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
+├── AnswerWithheldError        a model answered, and the policy or a person does not let the answer out
 ├── NotReadyError              permitted, but no route can take it now
 ├── AttemptsFailedError        every attempt that was permitted and made has failed: `cause` is the last one's error
 ├── RecordingError             the log cannot write: nothing was sent
@@ -81,6 +82,14 @@ class PolicyRefusedError(GatewayError):
         super().__init__(message)
         self.rules = rules
         self.record = record
+
+
+class AnswerWithheldError(GatewayError):
+    """The answer is not given out; the attempt has its Outcome. In Russian: for the people behind the application."""
+
+    def __init__(self, message: str, reviewer: str = "") -> None:
+        super().__init__(message)
+        self.reviewer = reviewer
 
 
 def told(rules: tuple[Rule, ...]) -> str:

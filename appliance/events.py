@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from audit import Entry
-from policies import Entity, Residency, StopKind, Verdict
+from policies import Entity, Residency, StopKind, Suspicion, Verdict
 from providers import Task
 
 SCHEMA = 3
@@ -38,6 +38,7 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"  # the provider answered with an error, or not at all, before the first chunk
     INTERRUPTED = "interrupted"  # the provider broke off after the first chunk
+    WITHHELD = "withheld"  # the answer came, and the policy or a person did not let it out
     ABORTED = "aborted"  # our client went away, or we were told to stop
     UNKNOWN = "unknown"  # the process died before it could say
 
@@ -92,6 +93,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     legal_effect: bool = False
     collects: bool = False
     template: str = ""  # the template or topic that the request fits
+    suspicions: tuple[Suspicion, ...] = ()  # what the request looks like
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -116,6 +118,12 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     cost: int | None = None  # millionths of a ruble; None when it is not known
     cost_exact: bool = False  # whether it rests on the provider's own count of tokens
     tariff: str = ""
+    # Since schema 3.
+    inspected: bool = False  # whether all of the answer was looked at for new personal data
+    found: dict[Entity, int] = {}  # new personal data in the answer: neither asked about nor put back by us
+    suspicions: tuple[Suspicion, ...] = ()
+    unrestored: int = 0  # what looked like a placeholder of ours and could not be put back
+    reviewer: str = ""  # who looked at an answer with legal effect
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
@@ -167,6 +175,14 @@ class Analyzed(msgspec.Struct, frozen=True, array_like=True):
     user: bytes = b""
 
 
+class HoldAct(StrEnum):
+    """What a reviewer did with a held answer."""
+
+    VIEWED = "viewed"
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
 class StopChanged(msgspec.Struct, frozen=True, array_like=True):
     """A stop was laid or lifted. Of people and consents only the pseudonym is kept."""
 
@@ -200,6 +216,17 @@ class PolicyChanged(msgspec.Struct, frozen=True, array_like=True):
     refused: int = 0  # of them: newly refused
     masked: int = 0  # newly masked, or more kinds of data masked
     allowed: int = 0  # newly let through, or with less masked
+
+
+class HoldDecided(msgspec.Struct, frozen=True, array_like=True):
+    """A person looked at an answer with legal effect, or let it out, or did not (152-ФЗ ст. 16)."""
+
+    KIND: ClassVar[int] = 42
+
+    request_id: Id  # of the request that was held
+    intent: int
+    officer: Id
+    act: HoldAct
 
 
 class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
@@ -240,11 +267,35 @@ class ShutDown(msgspec.Struct, frozen=True, array_like=True):
     requests: int  # requests accepted since it started
 
 
-Event = Intent | Outcome | Refused | Analyzed | StopChanged | PolicyChanged | AuthFailed | Booted | ShutDown | Resumed
+Event = (
+    Intent
+    | Outcome
+    | Refused
+    | Analyzed
+    | StopChanged
+    | PolicyChanged
+    | HoldDecided
+    | AuthFailed
+    | Booted
+    | ShutDown
+    | Resumed
+)
 
 KINDS: dict[int, type[Event]] = {
     kind.KIND: kind
-    for kind in (Intent, Outcome, Refused, Analyzed, StopChanged, PolicyChanged, AuthFailed, Booted, ShutDown, Resumed)
+    for kind in (
+        Intent,
+        Outcome,
+        Refused,
+        Analyzed,
+        StopChanged,
+        PolicyChanged,
+        HoldDecided,
+        AuthFailed,
+        Booted,
+        ShutDown,
+        Resumed,
+    )
 }
 """The catalogue: number in the record's header → Struct."""
 

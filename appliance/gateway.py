@@ -20,6 +20,7 @@ from appliance.attempt import Attempt
 from appliance.auth import Principal
 from appliance.dispatch import Dispatcher, Try
 from appliance.errors import (
+    AnswerWithheldError,
     AttemptsFailedError,
     BadRequestError,
     GatewayError,
@@ -28,14 +29,17 @@ from appliance.errors import (
     NotReadyError,
     PolicyRefusedError,
     PurposeError,
+    RecordingError,
     UninspectableError,
     told,
 )
 from appliance.events import Outcome, RefusalReason
+from appliance.holds import Holds, held
 from appliance.inspector import Call, Inspected, Inspector, R, outgoing
 from appliance.recorder import Recorder
+from appliance.reply import Reply
 from appliance.restoring import restored
-from policies import Entity, Residency, Rule, Vault, Verdict
+from policies import AnswerCheck, Entity, Residency, Rule, Vault, Verdict
 from providers import (
     ChatRequest,
     Choice,
@@ -59,13 +63,32 @@ _AT_ONCE = 8  # batches of one request for vectors
 class Answer:
     """An answer that has begun. Whoever takes it closes `chunks`; the last of them is given only after the Outcome is durable."""
 
-    def __init__(self, made: Try, verdict: Verdict, attempt: Attempt, chunks: AsyncGenerator[Chunk, None]) -> None:
+    def __init__(
+        self,
+        made: Try,
+        inspected: Inspected[ChatRequest],
+        attempt: Attempt,
+        chunks: AsyncGenerator[Chunk, None],
+    ) -> None:
         self.route = made.route
         self.reason = made.reason
-        self.verdict = verdict
+        self.verdict = inspected.decision.rulings[made.route.id].verdict
         self.record = attempt.intent  # the log's number of the Intent
         self.chunks = chunks
         self._attempt = attempt
+        self._inspected = inspected
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """What the policy lets the application know of the request and, once the last chunk was given, of the answer."""
+        purpose, seen = self._inspected.decision.purpose, self._attempt.seen
+        told = {}
+        suspicions = self._inspected.suspicions | seen.suspicions
+        if suspicions and purpose.manipulation is not AnswerCheck.COUNT:
+            told["X-Suspicions"] = ", ".join(sorted(suspicions))
+        if seen.found and purpose.answers is not AnswerCheck.COUNT:
+            told["X-Answer-Personal-Data"] = ", ".join(f"{kind}={count}" for kind, count in sorted(seen.found.items()))
+        return told
 
     @property
     def cost(self) -> Cost | None:
@@ -87,7 +110,7 @@ class Vectors(msgspec.Struct, frozen=True):
 class Gateway:
     """Joins the inspector, the recorder, the dispatcher and the providers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts it joins, each by name)
         self,
         *,
         inspector: Inspector,
@@ -96,6 +119,7 @@ class Gateway:
         accounting: Accounting,
         directory: Directory,
         providers: Mapping[str, Provider],
+        holds: Holds,
     ) -> None:
         self.directory = directory
         self.requests = 0
@@ -104,6 +128,7 @@ class Gateway:
         self._dispatcher = dispatcher
         self._accounting = accounting
         self._providers = providers
+        self._holds = holds
         self._closing: set[asyncio.Task[None]] = set()
 
     async def chat(self, principal: Principal, call: Call[ChatRequest]) -> Answer:
@@ -213,18 +238,29 @@ class Gateway:
             if isinstance(error, ProviderError):
                 raise AttemptsFailedError(error, attempt.intent) from None
             raise
-        chunks = self._answer(attempt, first, upstream, vault)
+        chunks = self._answer(inspected, attempt, first, upstream, vault)
         await anext(chunks)  # begun, so that closing it records an Outcome even if nobody ever reads it
-        return Answer(made, ruling.verdict, attempt, chunks)
+        return Answer(made, inspected, attempt, chunks)
 
     async def _answer(
-        self, attempt: Attempt, first: list[Chunk], upstream: AsyncGenerator[Chunk, None], vault: Vault
+        self,
+        inspected: Inspected[ChatRequest],
+        attempt: Attempt,
+        first: list[Chunk],
+        upstream: AsyncGenerator[Chunk, None],
+        vault: Vault,
     ) -> AsyncGenerator[Chunk, None]:
         """An empty chunk, then the restored ones; the Outcome is durable before the last of them is given."""
         attempt.begun = True
         try:
             yield Chunk()
-            async with aclosing(restored(_joined(first, upstream, attempt), vault)) as chunks:
+            reply = Reply(inspected, self._inspector.look)
+            attempt.seen = reply.seen
+            looked = reply.checked(_joined(first, upstream, attempt))
+            whole = restored(looked, vault)
+            if inspected.decision.review:
+                whole = self._reviewed(inspected, attempt, whole)
+            async with aclosing(whole) as chunks:
                 async for chunk in chunks:
                     if chunk.finish_reason is None and not attempt.held:
                         yield chunk
@@ -237,6 +273,16 @@ class Gateway:
         except BaseException as error:
             await self._broken_off(attempt, upstream, error)
             raise
+
+    async def _reviewed(
+        self, inspected: Inspected[ChatRequest], attempt: Attempt, chunks: AsyncGenerator[Chunk, None]
+    ) -> AsyncGenerator[Chunk, None]:
+        """The same chunks once a person has let the whole answer out (152-ФЗ ст. 16)."""
+        async with aclosing(chunks):
+            kept = [chunk async for chunk in chunks]
+        attempt.reviewer = await self._holds.wait(held(inspected, attempt.intent, attempt.route.id, kept))
+        for chunk in kept:
+            yield chunk
 
     async def _embed(self, inspected: Inspected[EmbeddingRequest], made: Try, numbers: Iterator[int]) -> Vectors:
         """The vectors of all texts from one route: a batch is an attempt of its own, with its own Intent."""
@@ -316,8 +362,13 @@ class Gateway:
         if attempt.recorded:
             return
         attempt.recorded = True
-        outcome = attempt.failed(error) if isinstance(error, ProviderError) else attempt.dropped()
-        if isinstance(error, GatewayError):
+        if isinstance(error, AnswerWithheldError):
+            attempt.reviewer = error.reviewer
+            outcome = attempt.withheld()
+            error.record = attempt.intent
+        else:
+            outcome = attempt.failed(error) if isinstance(error, ProviderError) else attempt.dropped()
+        if isinstance(error, RecordingError):
             return  # the log itself failed: there is nothing to write an Outcome to; the sweep at the next start does it
         await asyncio.shield(self._spawn(self._finish(upstream, outcome)))
 

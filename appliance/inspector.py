@@ -26,6 +26,7 @@ from policies import (
     Policy,
     Residency,
     Ruling,
+    Suspicion,
     Text,
     Value,
     Vault,
@@ -33,12 +34,14 @@ from policies import (
     fitting,
     identify,
     redact,
+    suspicions_of_request,
     with_repeats,
 )
 from providers import ChatRequest, EmbeddingRequest, Role, Route
 
 _MOST_TEXTS = 20_000  # distinct texts of one request; a thousand messages with tools have far fewer
 _QUICK = 500_000  # characters to search through that may be searched on the event loop: well under a millisecond
+_QUICK_TO_SUSPECT = 20_000  # characters that may be looked at for manipulation on the event loop: under a millisecond
 _FEW = 10  # values that may be told apart on the event loop: 0.2 ms for a name that was not read before
 
 R = TypeVar("R", ChatRequest, EmbeddingRequest)
@@ -65,6 +68,7 @@ class Inspected(msgspec.Struct, Generic[R], frozen=True):
     decision: Decision
     findings: Mapping[Field, tuple[Finding, ...]]
     identities: Mapping[Value, Identity]
+    suspicions: frozenset[Suspicion]
     subjects: tuple[bytes, ...]
     user: bytes
 
@@ -111,10 +115,12 @@ class Inspector:
         findings = dict(zip(fields, found, strict=True))
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
         identities = await self.identities(fields, found)
+        suspicions = await _suspicions(call.request)
         context = msgspec.structs.replace(
             self.context(principal, call.declared, purpose),
             unmaskable=fixed,
             template=_template(policy, purpose, call.request),
+            suspicious=bool(suspicions),
         )
         return Inspected(
             call=call,
@@ -124,6 +130,7 @@ class Inspector:
             decision=evaluate(policy, _counted(findings), context, map(destination, routes)),
             findings=findings,
             identities=identities,
+            suspicions=suspicions,
             subjects=tuple(map(bytes.fromhex, context.subjects)),
             user=self.pseudonym(call.declared.user),
         )
@@ -243,6 +250,21 @@ def _template(policy: Policy, purpose: str, request: ChatRequest | EmbeddingRequ
         asked = [text for message in request.messages if message.role is Role.USER for text in _said(message.content)]
     fit = fitting(policy.templates, policy.topics, purpose, asked)
     return "" if fit is None else fit.id
+
+
+async def _suspicions(request: ChatRequest | EmbeddingRequest) -> frozenset[Suspicion]:
+    """What the words of users and tools look like; nothing can be talked into anything by texts that only become vectors."""
+    if isinstance(request, EmbeddingRequest):
+        return frozenset()
+    texts = [
+        text
+        for message in request.messages
+        if message.role in {Role.USER, Role.TOOL}
+        for text in _said(message.content)
+    ]
+    if sum(map(len, texts)) < _QUICK_TO_SUSPECT:
+        return frozenset().union(*map(suspicions_of_request, texts))
+    return frozenset().union(*await asyncio.to_thread(lambda: list(map(suspicions_of_request, texts))))
 
 
 def _said(content: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ class Recorder:
             legal_effect=purpose.legal_effect,
             collects=purpose.collects,
             template=context.template,
+            suspicions=tuple(sorted(inspected.suspicions)),
         )
         return (await self.append(intent, inspected.subjects, call.raw)).seq
 

@@ -16,6 +16,7 @@ from appliance.errors import AuthenticationError, NotReadyError, RecordingError
 from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
 from appliance.governance import Governance
+from appliance.holds import Holds
 from appliance.inspector import Inspector
 from appliance.officers import Officers
 from appliance.recorder import Recorder
@@ -31,6 +32,7 @@ class Surfaces(NamedTuple):
     gateway: Gateway
     analyst: Analyst
     officers: Officers
+    holds: Holds
 
 
 class Service:
@@ -44,7 +46,7 @@ class Service:
         log: AuditLog,
         providers: dict[str, Provider],
     ) -> None:
-        self.gateway, self.analyst, self.officers = surfaces
+        self.gateway, self.analyst, self.officers, self.holds = surfaces
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -138,6 +140,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         board = HealthBoard([route.id for route in routes], settings.router.health)
         inspector = Inspector(governance, detector, pseudonyms)
         recorder = Recorder(log, governance, detector.version)
+        holds = Holds(recorder, settings.policy.hold_seconds)
         gateway = Gateway(
             inspector=inspector,
             recorder=recorder,
@@ -145,11 +148,14 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             accounting=Accounting(prices, {each.name: vendor_of(each) for each in settings.providers}),
             directory=Directory(routes, settings.aliases),
             providers=providers,
+            holds=holds,
         )
         officers = Officers(
             governance, recorder, pseudonyms, lambda: (*load_governed(settings), settings.policy_path.resolve())
         )
-        service = Service(settings, keyring, Surfaces(gateway, Analyst(inspector, recorder), officers), log, providers)
+        service = Service(
+            settings, keyring, Surfaces(gateway, Analyst(inspector, recorder), officers, holds), log, providers
+        )
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         stack.push_async_callback(service.close)
         yield service

@@ -90,6 +90,7 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     folder: Path | None = None
     four_eyes: bool = False
+    hold_seconds: Annotated[float, Meta(gt=0)] = 600.0  # how long an answer with legal effect waits for a person
     signers: tuple[SignerSettings, ...] = ()
 
 

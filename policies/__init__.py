@@ -20,11 +20,12 @@ from policies.errors import (
 from policies.evaluation import Counts, Evaluation, Labelled, Mistake, evaluate_findings, load_labelled
 from policies.finding import Finding, Text
 from policies.identity import Identity, Value, identify
+from policies.manipulation import Suspicion, suspicions_of_answer, suspicions_of_request
 from policies.masking import Method, masked
 from policies.purposes import AnswerCheck, Basis, Purpose
 from policies.recipients import Recipient
 from policies.recognizers.catalogue import BuiltIn, built_in
-from policies.redaction import Vault, redact, restore
+from policies.redaction import PLACEHOLDER, Vault, redact, restore
 from policies.repeats import with_repeats
 from policies.rules import Residency, Rule, Verdict
 from policies.stops import Stop, StopKind
@@ -32,6 +33,7 @@ from policies.stream import StreamRestorer
 from policies.templates import AnswerFormat, Template, Topic, fitting
 
 __all__ = [
+    "PLACEHOLDER",
     "TITLES",
     "AnswerCheck",
     "AnswerFormat",
@@ -73,6 +75,7 @@ __all__ = [
     "Stop",
     "StopKind",
     "StreamRestorer",
+    "Suspicion",
     "Template",
     "Text",
     "Topic",
@@ -101,5 +104,7 @@ __all__ = [
     "restore",
     "scan",
     "shipped_policy_path",
+    "suspicions_of_answer",
+    "suspicions_of_request",
     "with_repeats",
 ]

@@ -24,10 +24,10 @@ from policies.countries import Country
 from policies.entities import Category, Entity
 from policies.errors import PolicyFileError
 from policies.masking import Method
-from policies.purposes import Purpose
+from policies.purposes import AnswerCheck, Purpose
 from policies.recipients import CardStatus, Recipient
 from policies.rules import Id, Residency, Rule, Verdict, Words
-from policies.templates import Template, Topic, problems_of_templates
+from policies.templates import Answered, Template, Topic, problems_of_templates
 
 Cell = tuple[Entity, Residency, str]
 """A kind of data, a residency and a purpose."""
@@ -98,6 +98,14 @@ class Policy(msgspec.Struct, frozen=True):
     def category_of(self, entity: Entity) -> Category:
         """The category this policy gives to a kind of data."""
         return self.entities[entity]
+
+    def answered(self, template: str) -> Answered | None:
+        """The form that answers to a request of this template or topic must have; None without one."""
+        forms = {
+            **{each.id: each.answer for each in self.templates},
+            **{each.id: each.answer for each in self.topics},
+        }
+        return forms.get(template)
 
     def card_digest(self, recipient: str) -> bytes:
         """SHA-256 of a recipient's card as it stands in this policy; empty when there is none."""
@@ -276,6 +284,7 @@ def _inconsistencies(draft: _Draft) -> list[str]:
         *_duplicates("recipients", [recipient.id for recipient in draft.recipients]),
         *_duplicates("templates", [*(each.id for each in draft.templates), *(each.id for each in draft.topics)]),
         *_reference_problems(draft),
+        *_purpose_problems(draft.purposes),
         *_date_problems(draft),
         *problems_of_templates(draft.templates, draft.topics),
     ]
@@ -328,8 +337,13 @@ def _reference_problems(draft: _Draft) -> Iterator[str]:
             yield f"правило `{rule.id}`: `always` бывает только у отказа: маскировать в любом тексте нечего"
         if rule.id in statutes.RESERVED:
             yield f"правило `{rule.id}`: это имя занято встроенным правилом"
+
+
+def _purpose_problems(purposes: Iterable[Purpose]) -> Iterator[str]:
     words = {*Category, *Entity}
-    for declared in draft.purposes:
+    for declared in purposes:
+        if declared.manipulation is AnswerCheck.MASK:
+            yield f"цель `{declared.id}`: `manipulation`: есть count, flag и refuse; маскировать тут нечего"
         for word in declared.allows:
             if word not in words:
                 yield f"цель `{declared.id}`: `allows`: `{word}` — не категория и не вид данных"

@@ -12,7 +12,7 @@ from policies.bundle import Policy, bit_of
 from policies.entities import Category, Entity
 from policies.errors import UnknownPurposeError
 from policies.masking import Method
-from policies.purposes import Basis, Purpose
+from policies.purposes import AnswerCheck, Basis, Purpose
 from policies.recipients import border_obstacles, obstacles
 from policies.rules import Residency, Rule, Verdict
 from policies.stops import Stop, StopKind
@@ -33,7 +33,7 @@ class Context(msgspec.Struct, frozen=True):
     `day` is the date the decision is made on. `unmaskable`: the kinds found in a field that must keep its exact form. `subjects`: hex
     pseudonyms of the people whom the application named; `consent` that of the consent it referred to, "" for none. `primary_record`:
     the application says that what it collects is recorded in Russia. `template`: the template or topic that the request fits, "" for
-    none. `stops`: all kill switches in force.
+    none. `suspicious`: the request looks like manipulation. `stops`: all kill switches in force.
     """
 
     purpose: str
@@ -45,6 +45,7 @@ class Context(msgspec.Struct, frozen=True):
     consent: str = ""
     primary_record: bool = False
     template: str = ""
+    suspicious: bool = False
     stops: Collection[Stop] = frozenset()
 
 
@@ -102,7 +103,7 @@ def evaluate(
         personal=personal,
         everywhere=(
             *_everywhere(policy, purpose, context, personal=bool(personal or context.subjects)),
-            *_untemplated(policy, purpose, context),
+            *_unfit(policy, purpose, context),
         ),
     )
     return Decision(
@@ -161,9 +162,11 @@ def _everywhere(policy: Policy, purpose: Purpose, context: Context, *, personal:
         yield statutes.NO_PRIMARY_RECORD
 
 
-def _untemplated(policy: Policy, purpose: Purpose, context: Context) -> Iterator[Rule]:
+def _unfit(policy: Policy, purpose: Purpose, context: Context) -> Iterator[Rule]:
     if not context.template and (policy.templates_required or purpose.id in policy.templated):
         yield statutes.NO_TEMPLATE
+    if context.suspicious and purpose.manipulation is AnswerCheck.REFUSE:
+        yield statutes.MANIPULATION
 
 
 def _there(case: _Case, destination: Destination) -> Iterator[Rule]:

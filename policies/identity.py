@@ -14,18 +14,28 @@ import msgspec
 from policies.entities import Entity
 from policies.folding import fold
 from policies.names.grammar import Reading, latin, read
+from policies.names.lexicon import given_names
 
 
 class Identity(msgspec.Struct, frozen=True):
     """Whom or what a value denotes: the `number` of its kind, from 1, by first appearance.
 
     Of a person's name also what is known of it as it stands: `gender` ("male", "female") and grammatical `case` (see
-    `names.grammar.CASES`; "genitive" also for the accusative that looks the same). "" where it is not known.
+    `names.grammar.CASES`; "genitive" also for the accusative that looks the same), "" where it is not known; and whether
+    it is `plural`, several people («Ивановы»).
+
+    `canonical` is the same in every case and spelling, so that requests that know nothing of each other can agree on whom they
+    mean: of a person the dictionary forms of the parts known when the person appeared first (the given name in full, without
+    one the gender), of other kinds their letters and digits. It is as personal as the value. It differs where a list begins
+    with less: «Иванов» in one and «Иванов Иван Иванович» in another are two canonical forms, and so are «Иванов И. И.» and
+    «Иванову И. И.», who may be a woman.
     """
 
     number: int
     gender: str = ""
     case: str = ""
+    plural: bool = False
+    canonical: str = ""
 
 
 Value = tuple[Entity, str]
@@ -47,13 +57,14 @@ def identify(values: Iterable[Value]) -> dict[Value, Identity]:
         entity, written = value
         if entity is Entity.PERSON:
             reading = read(written)
-            found[value] = Identity(people.number(written, reading), reading.gender, reading.case)
+            person = people.named(written, reading)
+            found[value] = Identity(person.number, reading.gender, reading.case, reading.plural, person.canonical)
             continue
         key = entity, _PLAIN.get(entity, _letters_and_digits)(written)
         if key not in keys:
             counts[entity] = counts.get(entity, 0) + 1
             keys[key] = counts[entity]
-        found[value] = Identity(keys[key])
+        found[value] = Identity(keys[key], canonical=key[1])
     return found
 
 
@@ -61,6 +72,7 @@ class _Person(msgspec.Struct):
     """What is known so far of one person."""
 
     number: int
+    canonical: str
     known: Reading
 
     def may_be(self, other: Reading) -> bool:
@@ -91,13 +103,13 @@ class _People:
 
     def __init__(self) -> None:
         self._count = 0
-        self._exactly: dict[str, int] = {}
+        self._exactly: dict[str, _Person] = {}
         self._by_surname: dict[str, list[_Person]] = {}
         self._by_given: dict[str, list[_Person]] = {}
         self._without_surname: dict[str, list[_Person]] = {}
 
-    def number(self, written: str, reading: Reading) -> int:
-        """The number of the person named so."""
+    def named(self, written: str, reading: Reading) -> _Person:
+        """The person named so."""
         plain = " ".join(fold(written).lower.split())
         if plain in self._exactly:
             return self._exactly[plain]
@@ -107,10 +119,10 @@ class _People:
             person.learn(reading)
         else:
             self._count += 1
-            person = _Person(self._count, reading)
+            person = _Person(self._count, _canonical(plain, reading), reading)
         self._remember(person)
-        self._exactly[plain] = person.number
-        return person.number
+        self._exactly[plain] = person
+        return person
 
     def _suiting(self, reading: Reading) -> list[_Person]:
         """Those that the name may denote; two are enough to know that it is nobody in particular, and so are very many to ask."""
@@ -171,6 +183,43 @@ def _begins(word: str, letter: str) -> bool:
 
 def _either(one: frozenset[str], two: frozenset[str]) -> frozenset[str]:
     return one & two or one or two
+
+
+def _canonical(plain: str, reading: Reading) -> str:
+    """One form for all cases of a name, `plain` its text; the text itself where nothing of it could be read.
+
+    Of the forms that a surname may have the shortest is its stem, which all its cases share; but of a name with more words
+    than parts, all: no word of it may be lost.
+    """
+    parts = (reading.surname, reading.given, reading.patronymic)
+    if not any(parts) and not reading.initials[0]:
+        return plain
+    whole = len(_WORD.findall(plain)) > sum(map(bool, parts))
+    surname, patronymic = (
+        _joined(forms if whole else _shortest(forms)) for forms in (reading.surname, reading.patronymic)
+    )
+    gender = "" if reading.given else reading.gender
+    many = "plural" if reading.plural else ""
+    return "/".join((surname, _joined(_suiting(reading)), patronymic, "".join(reading.initials), gender, many))
+
+
+_WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")
+
+
+def _suiting(reading: Reading) -> frozenset[str]:
+    """The given names that the gender of the whole name leaves: «Александра» is also a form of «Александр»."""
+    names = given_names()
+    marks = {"m": "male", "f": "female"}
+    suiting = (name for name in reading.given if marks.get(names.get(name, {}).get(name, "")) == reading.gender)
+    return frozenset(suiting) or reading.given
+
+
+def _shortest(forms: frozenset[str]) -> frozenset[str]:
+    return frozenset(sorted(forms, key=lambda form: (len(form), form))[:1])
+
+
+def _joined(forms: frozenset[str]) -> str:
+    return "|".join(sorted(forms))
 
 
 def _letters_and_digits(written: str) -> str:

@@ -141,6 +141,12 @@ NO_TEMPLATE = _statute(
     "Запрос не подходит ни под один шаблон и ни под одну разрешённую тему этой цели.",
     "Измените запрос по шаблону или попросите добавить шаблон или тему в политику.",
 )
+MANIPULATION = _statute(
+    "manipulation",
+    "152-ФЗ, ст. 19 ч. 1",
+    "Запрос похож на попытку выманить у модели скрытые данные или её указания.",
+    "Переформулируйте запрос; если это ошибка — сообщите ответственному, он видит её в журнале.",
+)
 _STOPPED_ADVICE = "Обратитесь к ответственному за обработку персональных данных."
 STOPPED = {
     StopKind.APP: _statute(
@@ -162,7 +168,7 @@ STOPPED = {
 
 ALL = (
     POLICY_NOT_IN_FORCE, *STOPPED.values(), PURPOSE_NOT_IN_FORCE, NO_CONSENT, NO_DECISION_CONSENT, NO_PRIMARY_RECORD, COLLECTING_ABROAD,
-    NO_TEMPLATE, NO_RECIPIENT, RECIPIENT_NOT_IN_FORCE, RECIPIENT_CLAUSES, RECIPIENT_SCOPE, NO_NOTICE, NOTICE_SCOPE, NO_ASSESSMENT,
+    NO_TEMPLATE, MANIPULATION, NO_RECIPIENT, RECIPIENT_NOT_IN_FORCE, RECIPIENT_CLAUSES, RECIPIENT_SCOPE, NO_NOTICE, NOTICE_SCOPE, NO_ASSESSMENT,
     REVIEW_NOT_OVER, TRANSFER_BANNED, UNMASKABLE, EXCESS,
 )  # fmt: skip
 """All of them, in the order in which they are told."""

@@ -68,11 +68,11 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return False
         place, end = len(first), len(said) - len(last)
         for part in rest:
-            place = said.find(part, place + 1, end)
-            if place < 0:
+            found = said.find(part, place, end)
+            if found < 0 or not said[place:found].strip():
                 return False
-            place += len(part)
-        return place < end
+            place = found + len(part)
+        return bool(said[place:end].strip())
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,8 @@ from appliance.events import (
     AuthFailed,
     Booted,
     Event,
+    HoldAct,
+    HoldDecided,
     Intent,
     Outcome,
     PolicyChanged,
@@ -113,9 +115,11 @@ _STATUS = {
     Status.COMPLETED: "ответ получен",
     Status.FAILED: "поставщик не ответил",
     Status.INTERRUPTED: "поставщик оборвал ответ",
+    Status.WITHHELD: "ответ не выдан: политика или проверяющий",
     Status.ABORTED: "прервано с нашей стороны",
     Status.UNKNOWN: "неизвестно: процесс был остановлен",
 }
+_ACT = {HoldAct.VIEWED: "просмотрел", HoldAct.APPROVED: "разрешил выдать", HoldAct.DENIED: "не разрешил выдать"}
 _REASON = {
     RefusalReason.POLICY: "политика",
     RefusalReason.PURPOSE: "цель не названа или не разрешена ключу",
@@ -139,7 +143,7 @@ def records_table(records: list[OpenedEntry]) -> Table:
     return table
 
 
-def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911  (one line a kind)
+def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR0912  (one line a kind)
     match event:
         case Intent():
             found = f"; найдено: {_counts(event.found)}" if event.found else "; ничего не найдено"
@@ -167,6 +171,8 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911  (one l
                 return "политика", f"не принята, ошибок: {event.problems}; действует прежняя"
             signed = f"; подписали {event.author}, {event.approver or '—'}" if event.author else ""
             return "политика", f"вступила в силу {event.version} ({event.new_digest.hex()[:12]}){signed}"
+        case HoldDecided():
+            return "проверка ответа", f"{event.officer}: {_ACT[event.act]}; запись {event.intent}"
         case AuthFailed():
             return "чужой ключ", f"попыток: {event.count}"
         case Booted():

@@ -6,6 +6,7 @@ import msgspec
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from appliance.service import Service
 from appliance.status import REQUEST_ID
@@ -54,7 +55,35 @@ async def reload_policy(request: _Request, service: NamedDependency[Service]) ->
     return _answer(wire.policy_shown(loaded), record)
 
 
-HANDLERS = [stops, lay_stop, lift_stop, policy, reload_policy]
+@get("/v1/admin/holds")
+async def holds(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """The answers that wait for a person, without their texts."""
+    await service.officer(request.headers.get("authorization"))
+    return _answer(wire.HoldList([wire.hold_shown(held, texts=False) for held in service.holds.waiting]))
+
+
+@get("/v1/admin/holds/{name:str}")
+async def hold(request: _Request, service: NamedDependency[Service], name: FromPath[str]) -> Response[bytes]:
+    """What was asked and what would be answered."""
+    officer = await service.officer(request.headers.get("authorization"))
+    return _answer(wire.hold_shown(await service.holds.view(officer, name), texts=True))
+
+
+@post("/v1/admin/holds/{name:str}/approve", status_code=200)
+async def approve(request: _Request, service: NamedDependency[Service], name: FromPath[str]) -> Response[bytes]:
+    """Let the answer out."""
+    officer = await service.officer(request.headers.get("authorization"))
+    return _answer({"approved": True}, await service.holds.decide(officer, name, approve=True))
+
+
+@post("/v1/admin/holds/{name:str}/deny", status_code=200)
+async def deny(request: _Request, service: NamedDependency[Service], name: FromPath[str]) -> Response[bytes]:
+    """Do not let the answer out."""
+    officer = await service.officer(request.headers.get("authorization"))
+    return _answer({"approved": False}, await service.holds.decide(officer, name, approve=False))
+
+
+HANDLERS = [stops, lay_stop, lift_stop, policy, reload_policy, holds, hold, approve, deny]
 
 
 def _id(request: _Request) -> str:

@@ -79,7 +79,7 @@ def _call(asked: ChatCompletionRequest, headers: Mapping[str, str], body: bytes,
 
 
 def _about(answer: Answer) -> dict[str, str]:
-    return about(answer.route, answer.reason, answer.verdict, answer.record)
+    return {**about(answer.route, answer.reason, answer.verdict, answer.record), **answer.flags}
 
 
 def _rubles(cost: Cost | None) -> float | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from appliance.events import Reference
 from appliance.governance import StopOrder
+from appliance.holds import Held
 from appliance.wire.decoding import Strict, decode
 from policies import Policy, StopKind
 
@@ -38,6 +39,25 @@ class StopList(msgspec.Struct, frozen=True):
     stops: list[StopShown]
 
 
+class HoldShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An answer that waits; with its texts only where one is asked for by its id."""
+
+    id: str
+    record: int
+    app: str
+    purpose: str
+    route: str
+    since: str
+    question: str = ""
+    answer: str = ""
+
+
+class HoldList(msgspec.Struct, frozen=True):
+    """All answers that wait, the oldest first."""
+
+    holds: list[HoldShown]
+
+
 class PolicyShown(msgspec.Struct, frozen=True):
     """The policy in force."""
 
@@ -60,6 +80,20 @@ def decode_stop(body: bytes) -> StopRequest:
 def stop_shown(order: StopOrder) -> StopShown:
     """A stop as staff see it."""
     return StopShown(order.kind, order.target, order.by, order.since.isoformat(), order.ground)
+
+
+def hold_shown(held: Held, *, texts: bool) -> HoldShown:
+    """A held answer as staff see it."""
+    return HoldShown(
+        held.id,
+        held.intent,
+        held.app,
+        held.purpose,
+        held.route,
+        held.since.isoformat(),
+        held.question if texts else "",
+        held.answer if texts else "",
+    )
 
 
 def policy_shown(policy: Policy) -> PolicyShown:

@@ -82,13 +82,16 @@ class Installed:
         router: str = ROUTER,
         extra: str = "",
         workers: int = 0,
+        policy: bool = False,
     ) -> None:
         # A detector of its own process costs each service of a test two seconds; those that are about it ask for one.
         asked = f"[detector]\nworkers = {workers}\n"
         if "[detector]" not in extra:
             top = top.replace("[detector]\n", asked) if "[detector]" in top else f"{top}\n{asked}"
-        if "[policy]" not in extra + top:
+        named = "[policy]" in extra + top
+        if policy or not named:
             with_partners(folder / "policy")
+        if not named:
             top = f'{top}\n[policy]\nfolder = "policy"\n'
         self.path = folder / "settings.toml"
         written = SETTINGS.format(upstream=upstream, top=top, server=server, router=router, extra=extra)

@@ -24,6 +24,7 @@ from appliance.errors import GatewayError
 from appliance.events import Intent, decode
 from appliance.gateway import Gateway
 from appliance.governance import Governance
+from appliance.holds import Holds
 from appliance.inspector import Call, Inspector
 from appliance.recorder import Recorder
 from audit import AuditLog, AuditReader, LogSettings, create_kek, create_signing_key
@@ -269,9 +270,11 @@ def test_no_forbidden_residency_is_called_and_no_hidden_value_leaves(
     )
     chain = data.draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
     governance = Governance(policy, today=lambda: DAY)
+    recorder = Recorder(log, governance, detector.version)
     gateway = Gateway(
         inspector=Inspector(governance, detector, Pseudonyms(b"k" * 32)),
-        recorder=Recorder(log, governance, detector.version),
+        recorder=recorder,
+        holds=Holds(recorder, 1.0),
         dispatcher=Dispatcher(router, HealthBoard([route.id for route in known], router.health), pause=no_pause),
         accounting=Accounting(load_tariffs(None), dict.fromkeys(providers, "testing")),
         directory=Directory(known, (AliasSettings("chain", tuple(route.id for route in chain)),)),
