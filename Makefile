@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names compare-pii lock clean help
+.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -105,6 +105,15 @@ WRITE ?=
 compare-pii: setup-dev $(VENV)-rivals/.ready
 	$(BIN)/python tests/bench/pii/compare.py $(SETS) $(if $(WRITE),--write $(WRITE))
 
+# A third party's benchmark of what leaks and what comes back; WRITE="FILE …" puts its table between the marks of each.
+leak-benchmark: setup-dev $(VENV)-leaks/.ready
+	$(BIN)/python tests/bench/leaks/run.py --bin $(VENV)-leaks/bin $(foreach file,$(WRITE),--write $(file))
+
+$(VENV)-leaks/.ready: tests/bench/leaks/requirements.txt
+	$(PYTHON) -m venv $(VENV)-leaks
+	$(VENV)-leaks/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 $(VENV)-rivals/.ready: tests/bench/pii/rivals.txt
 	$(PYTHON) -m venv $(VENV)-rivals
 	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -126,6 +135,7 @@ lock:
 	printf 'langchain-openai==1.7.3\nlangchain-tests==1.1.9\nlangchain-core==1.7.2\npytest-asyncio\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/langchain.lock
 	printf 'pydantic-ai-slim[openai]\ninstructor\nopenai>=3,<4\npytest\npytest-asyncio\npytest-socket\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/agents.lock
 	uv pip compile tests/bench/pii/rivals.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/bench/pii/rivals.txt
+	uv pip compile tests/bench/leaks/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/bench/leaks/requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals $(VENV)-leaks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -128,6 +128,10 @@ class Pseudonyms:
         """The pseudonym of a reference to a consent, 16 bytes: a reference may itself name a person."""
         return hmac.digest(self._key, b"consent\x00" + reference.encode(), "sha256")[:16]
 
+    def sealing_key(self, app: str) -> bytes:
+        """The key under which mappings are sealed to an application, 32 bytes."""
+        return hmac.digest(self._key, b"mapping\x00" + app.encode(), "sha256")
+
     def conversation_key(self, app: str, conversation: str) -> bytes:
         """The secret of one conversation of one application, 32 bytes: its placeholders and stand-ins are derived from it."""
         return hmac.digest(self._key, b"conversation\x00" + app.encode() + b"\x00" + conversation.encode(), "sha256")

@@ -116,10 +116,7 @@ class StreamRestorer:
             for match in _START.finditer(text):
                 yield match.start()
             return
-        joined = _is_word(self._before)
-        for match in _TOKEN.finditer(text):
-            if match.start() or not (joined and _is_word(match[0][0])):
-                yield match.start()
+        yield from self._stand_ins.starts(text, self._before)
 
     def _at(self, text: str, start: int, done: int, *, last: bool) -> _Found | None:
         """What begins at `start`: the longest, _UNDECIDED if more text may change it, or None. Up to `done` all is given out."""
@@ -211,6 +208,16 @@ class StandIns:
         return self._by_first.keys().isdisjoint(tokens) and not (
             text.endswith(tokens[-1]) and self._may_begin(tokens[-1])
         )
+
+    def starts(self, text: str, before: str) -> Iterator[int]:
+        """Where one, or a placeholder, may begin in `text`, before which the character `before` stands."""
+        edge = len(text) - self._longest
+        for match in _TOKEN.finditer(text):
+            token, start = match[0], match.start()
+            if token not in self._by_first and start < edge and token[0] not in _OPENINGS:
+                continue
+            if start or not (_is_word(before) and _is_word(token[0])):
+                yield start
 
     def at(self, text: str, start: int, *, last: bool) -> _Found | None:
         """The longest that stands at `start`, where a word begins."""
@@ -358,11 +365,11 @@ _BRACKETED = re.compile(
     rf"(?:{_SEPARATOR}{{1,4}}(?P<suffix>[Pp][Ll]|[Мм][Нн]|[MmFfМмЖж]))?(?:{_GAP}{{0,4}}:{_GAP}{{0,4}}{_FORM})?"
     rf"(?P<ending>[а-яё]{{1,4}})?{_GAP}{{0,4}}[\]］】]"
 )
-_CORE = rf"(?P<words>[A-Z]{{2,20}}(?:\\?_[A-Z]{{2,20}})?)\\?_{_NUMBER}(?:\\?_(?P<suffix>PL|M|F))?(?::{_FORM})?"  # as given out
+_CORE = rf"(?P<words>[A-Z]{{2,20}}+(?:\\?_[A-Z]{{2,20}}+)?)\\?_{_NUMBER}(?:\\?_(?P<suffix>PL|M|F))?(?::{_FORM})?"  # as given out
 _ANGLED = re.compile(rf"<[{_SPACES}]{{0,2}}{_CORE}[{_SPACES}]{{0,2}}>")
 # Behind it no letter, digit or "_", but for a Russian ending; and no way of writing: the whole of a placeholder is read, or nothing.
 _BARE = re.compile(rf"{_CORE}(?![^\W\u0400-\u04ff]|\\_|:[0-9])")
-_WITHIN = re.compile(r"([A-Z]{2,20}(?:\\?_[A-Z]{2,20})?)\\?_([1-9][0-9]{0,8})")
+_WITHIN = re.compile(r"([A-Z]{2,20}+(?:\\?_[A-Z]{2,20}+)?)\\?_([1-9][0-9]{0,8})")
 _CLOSING = re.compile(_CLOSE)
 
 # What each of them may be cut to. INVARIANT: every beginning of a match, and a match that what follows could change, matches; a
@@ -378,6 +385,7 @@ _LONGEST = 104  # characters of the longest match, and of the longest beginning 
 
 _SUFFIXES: Mapping[str, str] = {"M": "M", "F": "F", "PL": "PL", "М": "M", "Ж": "F", "МН": "PL"}
 _START = re.compile(r"[\[［【\\<A-Z]")
+_OPENINGS = frozenset("[［【\\<ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 

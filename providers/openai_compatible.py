@@ -222,6 +222,8 @@ async def read_answer(exchange: Exchange) -> AsyncGenerator[Chunk, None]:
                 if chunk := _read(reply, event):
                     yield chunk
         if done:
+            if chunk := reply.closed():
+                yield chunk
             await exchange.drain()
     reply.end()
 

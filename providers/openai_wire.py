@@ -68,7 +68,7 @@ def encode_request(request: ChatRequest) -> bytes:
 class ReplyReader:
     """Turns the events of one streamed answer, or one whole completion, into chunks."""
 
-    __slots__ = ("_calls", "_last_call", "_model", "finished", "request_id")
+    __slots__ = ("_calls", "_last_call", "_model", "_said", "finished", "request_id")
 
     def __init__(self, request_id: str = "") -> None:
         self.request_id = request_id
@@ -76,6 +76,7 @@ class ReplyReader:
         self._model = ""
         self._calls: dict[str, int] = {}
         self._last_call = 0
+        self._said = False
 
     def read(self, json: bytes) -> Chunk | None:
         """One event, or one whole completion; None when there is nothing in it for us.
@@ -95,6 +96,16 @@ class ReplyReader:
             return msgspec.structs.replace(chunk, model=self._model, request_id=self.request_id)
         return chunk
 
+    def closed(self) -> Chunk | None:
+        """The end of an answer that said something and was closed by `[DONE]` without a reason; None when there is nothing to end.
+
+        No reason is read as an unknown one: LENGTH says that something may be missing.
+        """
+        if self.finished or not self._said:
+            return None
+        self.finished = True
+        return Chunk(finish_reason=FinishReason.LENGTH)
+
     def end(self) -> None:
         """Raises unless the answer was finished: the bytes ended, which says nothing about the answer."""
         if not self.finished:
@@ -111,6 +122,7 @@ class ReplyReader:
         reasoning = said.reasoning_content or said.reasoning or ""
         if not (content or reasoning or refusal or calls or finish or usage):
             return None
+        self._said = True
         return Chunk(
             content=content, reasoning=reasoning, refusal=refusal, tool_calls=calls, finish_reason=finish, usage=usage
         )

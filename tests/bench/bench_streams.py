@@ -43,7 +43,7 @@ async def upstream(port_file: Path) -> None:
         lines = request.lower().split(b"\r\n")
         length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))
         body = json.loads(await reader.readexactly(length))
-        word = " [PERSON_1]" if "PERSON_1" in body["messages"][-1]["content"] else " слово"
+        word = " [PERSON_1_M]" if "PERSON_1" in body["messages"][-1]["content"] else " слово"
         writer.write(head)
         for _ in range(body["max_tokens"]):
             writer.write(event({"content": word}))

@@ -101,9 +101,9 @@ def test_a_person_and_a_telephone_have_one_number_in_the_whole_conversation(
     )
 
     assert [message["content"] for message in upstream.received[0].body["messages"]] == [
-        "Клиент: [PERSON_1], тел. [PHONE_1]",
-        "Принято. Ответственная — [PERSON_2].",
-        "[PERSON_1:2] по [PHONE_1:2] не дозвониться, написать [PERSON_2:2]?",
+        "Клиент: [PERSON_1_M], тел. [PHONE_1]",
+        "Принято. Ответственная — [PERSON_2_F].",
+        "[PERSON_1_M:2] по [PHONE_1:2] не дозвониться, написать [PERSON_2_F:2]?",
     ]
     assert answer.choices[0].message.content == last
 
@@ -221,7 +221,7 @@ def test_tools_pass_through_and_their_arguments_come_back_whole(client: openai.O
     for value in (NAME, PHONE, SNILS):
         assert value not in sent.text
     assert sent.body["tools"][0]["function"]["name"] == "find"
-    assert json.loads(sent.body["messages"][1]["tool_calls"][0]["function"]["arguments"])["name"] == "[PERSON_1]"
+    assert json.loads(sent.body["messages"][1]["tool_calls"][0]["function"]["arguments"])["name"] == "[PERSON_1_M]"
     calls = answer.choices[0].message.tool_calls
     assert calls is not None
     assert json.loads(calls[0].function.arguments) == {"who": NAME, "to": PHONE}

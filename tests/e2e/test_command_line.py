@@ -290,6 +290,6 @@ def test_the_tour_shows_the_four_requests_and_the_damaged_record() -> None:
     assert done.returncode == 0, done.stderr
     seen = [line for line in done.stdout.splitlines() if "Облако увидело" in line]
     assert len(seen) == 4
-    assert "[PERSON_1]" in done.stdout
+    assert "[PERSON_1_M]" in done.stdout
     assert "ЖУРНАЛ ЦЕЛ" in done.stdout.upper()
     assert "запис" in done.stdout

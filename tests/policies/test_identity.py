@@ -99,6 +99,48 @@ def test_gender_and_case_are_told_where_they_are_known(name: str, gender: str, c
 
 
 @pytest.mark.parametrize(
+    ("name", "plural"), [("Ивановы", True), ("Смирновых", True), ("Иванова", False), ("Черных Анна", False)]
+)
+def test_several_people_are_told_from_one(name: str, plural: bool) -> None:
+    assert identify([(PERSON, name)])[PERSON, name].plural is plural
+
+
+def canonical(*names: str) -> set[str]:
+    """The canonical form of each name in a list of its own."""
+    return {identify([(PERSON, name)])[PERSON, name].canonical for name in names}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Иванов Иван Иванович", "Иванову Ивану Ивановичу", "ИВАНОВЫМ ИВАНОМ ИВАНОВИЧЕМ"),
+        ("Смирнова Ольга", "Ольгой Смирновой", "Смирновой Оле"),
+        ("Достоевский Фёдор", "Достоевскому Федору"),
+        ("Попов Александр", "Попова Александра"),
+        ("Толстая Наталья", "Толстую Наталью"),
+        ("Заяц Пётр", "Зайцу Петру"),
+        ("Ивановы", "Ивановых"),
+        KIM,
+    ],
+)
+def test_lists_that_know_nothing_of_each_other_agree_on_whom_a_full_name_denotes(names: tuple[str, ...]) -> None:
+    assert len(canonical(*names)) == 1
+
+
+def test_different_people_and_names_that_say_less_have_canonical_forms_of_their_own() -> None:
+    names = (
+        *("Иванов Иван Иванович", "Иванов Иван", "Иванов", "Иванов И. И.", "Иванов Пётр Иванович", "Ивановы"),
+        *("Иванова Мария", "Гарсия Маркес", "Гарсия Лорка", "!!!", "К. В.", "X Æ", "X Å"),
+    )
+    assert len(canonical(*names)) == len(names)
+
+
+def test_a_person_keeps_the_canonical_form_of_the_first_appearance() -> None:
+    found = identify([(PERSON, "Соколов"), (PERSON, "Соколов Дмитрий"), (PERSON, "Диме")])
+    assert {identity.canonical for identity in found.values()} == canonical("Соколов")
+
+
+@pytest.mark.parametrize(
     ("entity", "same", "other"),
     [
         (Entity.PHONE, ("+7 916 555-01-02", "8 (916) 5550102", "9165550102", "8-916-555-01-02"), "+375 29 555-01-02"),
@@ -115,6 +157,8 @@ def test_ways_of_writing_one_value_are_one(entity: Entity, same: tuple[str, ...]
 
     assert [found[entity, value].number for value in same] == [1] * len(same)
     assert found[entity, other].number == 2
+    assert len({found[entity, value].canonical for value in same} - {""}) == 1
+    assert found[entity, other].canonical != found[entity, same[0]].canonical
 
 
 def test_a_secret_is_only_equal_to_itself() -> None:
@@ -155,7 +199,9 @@ def test_a_person_has_one_number_and_each_way_of_writing_comes_back_as_it_stood(
 
     hidden = redact(text, findings, {PERSON}, vault)
 
-    assert hidden == "[PERSON_1] уволен. Выплатить [PERSON_1:2] всё. Сообщить [PERSON_2], что [PERSON_1] уволен."
+    assert hidden == (
+        "[PERSON_1_M] уволен. Выплатить [PERSON_1_M:2] всё. Сообщить [PERSON_2_F], что [PERSON_1_M] уволен."
+    )
     assert restore(hidden, vault) == text
     assert len(vault) == 3
 
@@ -169,7 +215,8 @@ def test_no_two_values_share_a_placeholder_whoever_they_denote(names: list[str])
     assert len(set(labels.values())) == len(labels)
     assert all(restore(label, vault) == name for name, label in labels.items())
     assert not any(
-        label.startswith(("[PERSON_1]", "[PERSON_1:", "[PERSON_3]", "[PERSON_3:")) for label in labels.values()
+        label.startswith(tuple(f"[PERSON_{number}{end}" for number in (1, 3) for end in "]:_"))
+        for label in labels.values()
     )
 
 

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies import Entity, Finding, StreamRestorer, Vault, redact, restore
+from policies import Entity, Finding, Identity, StreamRestorer, Vault, redact, restore
+from policies.redaction import PLACEHOLDER
 
 PERSON, PHONE = Entity.PERSON, Entity.PHONE
 ALL = frozenset(Entity)
 text_with_brackets = st.lists(
-    st.sampled_from(["[PERSON_1]", "[person_2]", "[PHONE_1", "]", "[", "_1]", "[[PERSON_1]]", "Иван", "\n", '"', "\\", "ı", " "]) | st.text(max_size=4),
+    st.sampled_from(["[PERSON_1]", "[person_2]", "[PHONE_1", "]", "[", "_1]", "[[PERSON_1]]", "Иван", "\n", '"', "\\", "ı", " ", "PERSON_12", "<PHONE_2>",
+                     "PERSON", "_", "2", "<", ">", "\\[PERSON\\_", "[ПЕРСОНА 1]", "_M", ":2", "[ Phone-3 ]"]) | st.text(max_size=4),
     max_size=14,
 ).map("".join)  # fmt: skip
 
@@ -97,6 +99,90 @@ def test_a_letter_that_only_folds_to_an_ascii_one_makes_no_placeholder():
     assert restore("[ſNILS_1]", vault) == "[ſNILS_1]"
 
 
+def test_a_placeholder_says_what_is_known_of_gender_and_number():
+    known = {"Анна": Identity(1, "female"), "Анне": Identity(1, "female"), "Петровы": Identity(2, plural=True)}
+    known |= {"Саша": Identity(3), "Александр": Identity(3, "male"), "Сашей": Identity(3)}
+    vault = Vault(identities={(PERSON, name): identity for name, identity in known.items()})
+
+    labels = [vault.placeholder(PERSON, name) for name in (*known, "Кто-то")]
+
+    assert labels[:3] == ["[PERSON_1_F]", "[PERSON_1_F:2]", "[PERSON_2_PL]"]
+    assert labels[3:] == ["[PERSON_3]", "[PERSON_3_M:2]", "[PERSON_3_M:3]", "[PERSON_4]"]
+    assert all(PLACEHOLDER.fullmatch(label) for label in labels)
+    assert [restore(label, vault) for label in labels] == [*known, "Кто-то"]
+    assert vault.placeholder(PHONE, "1") == "[PHONE_1]"
+
+
+def test_with_a_key_requests_of_different_histories_give_one_person_one_placeholder():
+    def vault(key, **numbers):
+        people = {name: Identity(number, canonical=name.rstrip("у")) for name, number in numbers.items()}
+        return Vault(identities={(PERSON, name): identity for name, identity in people.items()}, key=key)
+
+    one, two = vault(b"secret", Иванов=1, Петров=2), vault(b"secret", Петрову=1, Сидоров=2, Иванов=3)
+
+    assert one.placeholder(PERSON, "Иванов") == two.placeholder(PERSON, "Иванов")
+    assert one.placeholder(PERSON, "Петров") == two.placeholder(PERSON, "Петрову")
+    assert one.placeholder(PHONE, "123") == two.placeholder(PHONE, "123") != one.placeholder(PHONE, "124")
+    assert one.placeholder(PERSON, "Иванов") != vault(b"other", Иванов=1).placeholder(PERSON, "Иванов")
+    assert 1000 <= int(one.placeholder(PHONE, "123")[len("[PHONE_") : -1]) <= 9999
+
+
+def test_keyed_numbers_are_what_they_were():
+    # A conversation that goes on must not change its placeholders when the appliance is updated.
+    vault = Vault(key=b"secret")
+    assert [vault.placeholder(PERSON, "Иванов"), vault.placeholder(PHONE, "123")] == ["[PERSON_8275]", "[PHONE_3438]"]
+
+
+def test_a_keyed_number_that_the_caller_wrote_or_another_one_has_is_passed_over():
+    own = Vault(key=b"secret").placeholder(PERSON, "Иванов")
+    other = Vault(avoid=[f"что такое {own.lower()}"], key=b"secret")
+    assert other.placeholder(PERSON, "Иванов") != own
+    assert restore(own, other) == own
+    vault = Vault(key=b"secret")
+    labels = {vault.placeholder(PERSON, f"n{number}") for number in range(9500)}
+    assert len(labels) == 9500
+    assert all(
+        restore(vault.placeholder(PERSON, f"n{number}"), vault) == f"n{number}" for number in range(0, 9500, 500)
+    )
+
+
+def test_what_hides_a_value_may_be_chosen_for_each():
+    vault = Vault()
+    text = "Иван, 123, Анна, Иван"
+    findings = [
+        Finding(0, 4, PERSON, 1),
+        Finding(6, 9, PHONE, 1),
+        Finding(11, 15, PERSON, 1),
+        Finding(17, 21, PERSON, 1),
+    ]
+
+    def hide(entity, value):
+        if entity is PHONE:
+            return "***"
+        return (
+            vault.stand_in(entity, value, "Олег", {"Олегу": "Ивану"})
+            if value == "Иван"
+            else vault.placeholder(entity, value)
+        )
+
+    assert redact(text, findings, ALL, vault, hide=hide) == "Олег, ***, [PERSON_1], Олег"
+    assert restore("Олегу и [PERSON_1], ***", vault) == "Ивану и Анна, ***"
+    assert len(vault) == 2
+
+
+def test_a_stand_in_that_would_not_come_back_gives_way_to_a_placeholder():
+    vault = Vault()
+    findings = [Finding(1, 5, PERSON, 1), Finding(6, 7, PHONE, 1)]
+
+    def hide(entity, value):
+        return "*" if entity is PHONE else vault.stand_in(entity, value, "Олег", {})
+
+    hidden = redact("яИван 1", findings, ALL, vault, hide=hide)
+
+    assert hidden == "я[PERSON_1] *"
+    assert restore(hidden, vault) == "яИван *"
+
+
 def test_a_vault_shows_nothing_of_what_it_holds():
     vault = Vault()
     vault.placeholder(PERSON, "Иван")
@@ -110,10 +196,12 @@ def test_an_original_put_into_a_json_string_is_still_json(value):
     assert json.loads(restore(hidden, vault, json_strings=True)) == {"name": value}
 
 
-@given(text_and_findings())
-def test_restoring_undoes_redacting(case):
+@given(text_and_findings(), st.sampled_from([b"", b"secret"]), st.sampled_from(["", "male", "female"]))
+def test_restoring_undoes_redacting(case, key, gender):
     text, findings = case
-    vault = Vault(avoid=[text])
+    names = dict.fromkeys(text[finding.start : finding.end] for finding in findings)
+    identities = {(PERSON, name): Identity(number // 2, gender) for number, name in enumerate(names)}
+    vault = Vault(avoid=[text], identities=identities, key=key)
     assert restore(redact(text, findings, ALL, vault), vault) == text
 
 
