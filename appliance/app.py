@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from appliance.routes import admin, pii
+from appliance.routes import admin, pii, privacy
 from appliance.routes.embeddings import embeddings
 from appliance.routes.health import livez, readyz
 from appliance.routes.openai import chat_completions, models
@@ -28,7 +28,16 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     app = Litestar(
-        route_handlers=[chat_completions, embeddings, models, *pii.HANDLERS, *admin.HANDLERS, livez, readyz],
+        route_handlers=[
+            chat_completions,
+            embeddings,
+            models,
+            *pii.HANDLERS,
+            *privacy.HANDLERS,
+            *admin.HANDLERS,
+            livez,
+            readyz,
+        ],
         lifespan=[lifespan],
         dependencies={"service": Provide(_service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},

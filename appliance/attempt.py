@@ -42,6 +42,10 @@ class Attempt:
         self._request_id = ""
         health.began(self._began)
 
+    def left(self, unrestored: int) -> None:
+        """Note how many placeholders of the answer could not be put back."""
+        self.unrestored = unrestored
+
     def see(self, chunk: Chunk) -> bool:
         """Count a chunk; whether it says something."""
         self._chunks += 1

@@ -175,6 +175,59 @@ class Analyzed(msgspec.Struct, frozen=True, array_like=True):
     user: bytes = b""
 
 
+class Masked(msgspec.Struct, frozen=True, array_like=True):
+    """Texts went back to an application with values hidden, for it to send to `residency` itself; where it does is not seen from here."""
+
+    KIND: ClassVar[int] = 7
+
+    request_id: Id
+    app: Id
+    key_id: Id
+    purpose: Id
+    ground: str
+    policy_digest: bytes
+    detector: Id
+    residency: Residency
+    country: str
+    recipient: str
+    card: bytes
+    verdict: Verdict
+    rules: tuple[Id, ...]
+    texts: int
+    found: dict[Entity, int]
+    methods: dict[Entity, str]  # how each kind was hidden; a kind that is not here was left as it was
+    user: bytes = b""
+
+
+class Unmasked(msgspec.Struct, frozen=True, array_like=True):
+    """An application had originals put back into texts of its own."""
+
+    KIND: ClassVar[int] = 8
+
+    request_id: Id
+    app: Id
+    key_id: Id
+    masked: int  # the log's number of the Masked
+    texts: int
+    placeholders: int  # distinct values that the mapping holds
+    unrestored: int
+
+
+class Explained(msgspec.Struct, frozen=True, array_like=True):
+    """An application asked what would happen to a request; nothing was sent."""
+
+    KIND: ClassVar[int] = 9
+
+    request_id: Id
+    app: Id
+    key_id: Id
+    purpose: Id
+    policy_digest: bytes
+    detector: Id
+    found: dict[Entity, int]
+    user: bytes = b""
+
+
 class HoldAct(StrEnum):
     """What a reviewer did with a held answer."""
 
@@ -272,6 +325,9 @@ Event = (
     | Outcome
     | Refused
     | Analyzed
+    | Masked
+    | Unmasked
+    | Explained
     | StopChanged
     | PolicyChanged
     | HoldDecided
@@ -288,6 +344,9 @@ KINDS: dict[int, type[Event]] = {
         Outcome,
         Refused,
         Analyzed,
+        Masked,
+        Unmasked,
+        Explained,
         StopChanged,
         PolicyChanged,
         HoldDecided,

@@ -86,6 +86,8 @@ class Answer:
         suspicions = self._inspected.suspicions | seen.suspicions
         if suspicions and purpose.manipulation is not AnswerCheck.COUNT:
             told["X-Suspicions"] = ", ".join(sorted(suspicions))
+        if self._attempt.unrestored:
+            told["X-Unrestored"] = str(self._attempt.unrestored)
         if seen.found and purpose.answers is not AnswerCheck.COUNT:
             told["X-Answer-Personal-Data"] = ", ".join(f"{kind}={count}" for kind, count in sorted(seen.found.items()))
         return told
@@ -257,7 +259,7 @@ class Gateway:
             reply = Reply(inspected, self._inspector.look)
             attempt.seen = reply.seen
             looked = reply.checked(_joined(first, upstream, attempt))
-            whole = restored(looked, vault)
+            whole = restored(looked, vault, attempt.left)
             if inspected.decision.review:
                 whole = self._reviewed(inspected, attempt, whole)
             async with aclosing(whole) as chunks:

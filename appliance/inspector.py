@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from policies import (
     Entity,
     Finding,
     Identity,
+    Method,
     Policy,
     Residency,
     Ruling,
@@ -33,6 +34,7 @@ from policies import (
     evaluate,
     fitting,
     identify,
+    masked,
     redact,
     suspicions_of_request,
     with_repeats,
@@ -71,6 +73,8 @@ class Inspected(msgspec.Struct, Generic[R], frozen=True):
     suspicions: frozenset[Suspicion]
     subjects: tuple[bytes, ...]
     user: bytes
+    conversation: bytes  # the secret that its placeholders are derived from; empty when the application named none
+    secret: bytes  # what distortions and stand-ins are derived from: of the conversation, or of the application
 
     @property
     def characters(self) -> int:
@@ -115,6 +119,7 @@ class Inspector:
         findings = dict(zip(fields, found, strict=True))
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
         identities = await self.identities(fields, found)
+        secret = self._pseudonyms.conversation_key(principal.app, call.declared.conversation or "")
         suspicions = await _suspicions(call.request)
         context = msgspec.structs.replace(
             self.context(principal, call.declared, purpose),
@@ -133,6 +138,8 @@ class Inspector:
             suspicions=suspicions,
             subjects=tuple(map(bytes.fromhex, context.subjects)),
             user=self.pseudonym(call.declared.user),
+            conversation=secret if call.declared.conversation else b"",
+            secret=secret,
         )
 
     def context(self, principal: Principal, declared: Declaration, purpose: str) -> Context:
@@ -198,15 +205,29 @@ def outgoing(inspected: Inspected[R], ruling: Ruling, model: str) -> tuple[R, Va
     """The request as the ruling lets it leave for `model`, and the vault that undoes the hiding."""
     request = msgspec.structs.replace(inspected.call.request, model=model)
     texts = [field.content for field in inspected.findings]
-    vault = Vault(avoid=texts if ruling.masks else (), identities=inspected.identities)
+    vault = Vault(avoid=texts if ruling.masks else (), identities=inspected.identities, key=inspected.conversation)
+    methods = set(ruling.masks.values())
+    hide = None if methods <= {Method.IDENTIFIER} else _hider(inspected, ruling, vault)
 
     def visit(field: Field) -> str:
         if not field.maskable or not ruling.masks:
             return field.content  # what was found in a field that must keep its form has refused a masked route already
-        return redact(field.content, inspected.findings[field], ruling.masks, vault)
+        return redact(field.content, inspected.findings[field], ruling.masks, vault, hide=hide)
 
     # Rewritten even when nothing is hidden: only what was inspected may leave.
     return rewrite(request, visit), vault
+
+
+def _hider(inspected: Inspected[R], ruling: Ruling, vault: Vault) -> Callable[[Entity, str], str]:
+    """What to write for a value, by the method that the policy chose for its kind; a placeholder where no stand-in can be made."""
+
+    def hide(entity: Entity, value: str) -> str:
+        method = ruling.masks[entity]
+        if method.reversible:
+            return vault.placeholder(entity, value)
+        return masked(method, entity, value, inspected.secret)
+
+    return hide
 
 
 def _counted(findings: Mapping[Field, tuple[Finding, ...]]) -> dict[Entity, int]:

@@ -30,7 +30,7 @@ from appliance.explanation import Explained, explained
 from appliance.inspector import Call, Inspected, Inspector, outgoing
 from appliance.recorder import Recorder, named
 from appliance.sealing import Mapping, Seal
-from policies import Residency, Vault, Verdict, restore, unrestored
+from policies import REVIEW_HERE, Residency, Vault, Verdict, restore, unrestored
 from providers import ChatRequest, Message, Role, Route
 from providers import Residency as RouteResidency
 
@@ -78,7 +78,10 @@ class Privacy:
         self._clock = clock
 
     async def mask(self, principal: Principal, call: MaskCall) -> MaskedTexts:
-        """Raises PurposeError, NotAllowedError, UninspectableError, InspectionError, PolicyRefusedError, RecordingError: then nothing is said."""
+        """The texts with what the policy hides for that destination hidden, once the log has it.
+
+        Raises PurposeError, NotAllowedError, UninspectableError, InspectionError, PolicyRefusedError, RecordingError: then nothing is said.
+        """
         route = Route(
             "application", "own", "own", RouteResidency(call.residency), call.country, recipient=call.recipient
         )
@@ -87,9 +90,12 @@ class Privacy:
             principal, Call(call.request_id, "own", request, call.raw, call.declared), (route,)
         )
         ruling = inspected.decision.rulings[route.id]
-        if ruling.verdict is Verdict.REFUSE:
-            record = await self._recorder.refused_by_policy(inspected, ruling.rules, (route,))
-            raise PolicyRefusedError(f"Тексты не подготовлены к отправке: {told(ruling.rules)}", ruling.rules, record)
+        refusing = ruling.rules if ruling.verdict is Verdict.REFUSE else ()
+        if inspected.decision.review:
+            refusing += (REVIEW_HERE,)
+        if refusing:
+            record = await self._recorder.refused_by_policy(inspected, refusing, (route,))
+            raise PolicyRefusedError(f"Тексты не подготовлены к отправке: {told(refusing)}", refusing, record)
         leaves, vault = outgoing(inspected, ruling, "own")
         found = inspected.decision.found
         hidden = {entity: number for entity, number in found.items() if entity in ruling.masks}
@@ -140,7 +146,10 @@ class Privacy:
         return back, left, (await self._recorder.append(event)).seq
 
     async def explain(self, principal: Principal, call: Call[ChatRequest]) -> tuple[Explained, int]:
-        """What would happen to a request on every route; recorded as a look at texts. Raises as `mask` does, but for a refusal: that is an answer."""
+        """What would happen to a request on every route; recorded as a look at texts.
+
+        Raises as `mask` does, but for a refusal: that is an answer.
+        """
         inspected = await self._inspect(principal, call, self._routes)
         event = ExplainedEvent(
             request_id=call.request_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import msgspec
@@ -11,8 +11,12 @@ from policies import StreamRestorer, Vault
 from providers import Chunk, ToolCallDelta
 
 
-async def restored(chunks: AsyncGenerator[Chunk, None], vault: Vault) -> AsyncGenerator[Chunk, None]:
+async def restored(
+    chunks: AsyncGenerator[Chunk, None], vault: Vault, left: Callable[[int], None] = lambda _: None
+) -> AsyncGenerator[Chunk, None]:
     """The same chunks with every hidden value put back, whatever the split; passes them through when nothing was hidden.
+
+    `left` is told, before the last chunk, how many placeholders could not be put back: those stay as the model wrote them.
 
     Only what may be the beginning of a placeholder is held back, and never past the chunk with the finish reason; a provider
     ends every stream with one or raises.
@@ -24,7 +28,10 @@ async def restored(chunks: AsyncGenerator[Chunk, None], vault: Vault) -> AsyncGe
             return
         voices = _Voices(vault)
         async for chunk in chunks:
-            yield voices.feed(chunk)
+            seen = voices.feed(chunk)
+            if chunk.finish_reason is not None:
+                left(voices.unrestored)
+            yield seen
 
 
 class _Voices:
@@ -36,6 +43,12 @@ class _Voices:
         self._refusal = StreamRestorer(vault)
         self._reasoning = StreamRestorer(vault)
         self._arguments: dict[int, StreamRestorer] = {}
+
+    @property
+    def unrestored(self) -> int:
+        """How many placeholders of the answer so far could not be put back."""
+        voices = (self._content, self._refusal, self._reasoning, *self._arguments.values())
+        return sum(voice.unrestored for voice in voices)
 
     def feed(self, chunk: Chunk) -> Chunk:
         if chunk.finish_reason is None and not (chunk.refusal or chunk.reasoning or chunk.tool_calls):

@@ -19,18 +19,21 @@ from appliance.governance import Governance
 from appliance.holds import Holds
 from appliance.inspector import Inspector
 from appliance.officers import Officers
+from appliance.privacy import Privacy
 from appliance.recorder import Recorder
+from appliance.sealing import Seal
 from appliance.settings import Settings, load_governed, load_keyring
 from audit import AuditError, AuditLog
 from policies import Detector, Policy
-from providers import Directory, HealthBoard, Provider, load_tariffs, open_provider, routes_of, vendor_of
+from providers import Directory, HealthBoard, Provider, Task, load_tariffs, open_provider, routes_of, vendor_of
 
 
 class Surfaces(NamedTuple):
-    """What requests are answered by: those of applications, of those who only ask where data stand, of staff."""
+    """What requests are answered by: those of applications, of those who only ask where data stand or call a model themselves, of staff."""
 
     gateway: Gateway
     analyst: Analyst
+    privacy: Privacy
     officers: Officers
     holds: Holds
 
@@ -46,7 +49,7 @@ class Service:
         log: AuditLog,
         providers: dict[str, Provider],
     ) -> None:
-        self.gateway, self.analyst, self.officers, self.holds = surfaces
+        self.gateway, self.analyst, self.privacy, self.officers, self.holds = surfaces
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -153,9 +156,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         officers = Officers(
             governance, recorder, pseudonyms, lambda: (*load_governed(settings), settings.policy_path.resolve())
         )
-        service = Service(
-            settings, keyring, Surfaces(gateway, Analyst(inspector, recorder), officers, holds), log, providers
-        )
+        chats = tuple(route for route in routes if route.task is Task.CHAT)
+        privacy = Privacy(inspector, recorder, Seal(pseudonyms), chats)
+        surfaces = Surfaces(gateway, Analyst(inspector, recorder), privacy, officers, holds)
+        service = Service(settings, keyring, surfaces, log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         stack.push_async_callback(service.close)
         yield service

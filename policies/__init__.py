@@ -25,15 +25,17 @@ from policies.masking import Method, masked
 from policies.purposes import AnswerCheck, Basis, Purpose
 from policies.recipients import Recipient
 from policies.recognizers.catalogue import BuiltIn, built_in
-from policies.redaction import PLACEHOLDER, Vault, redact, restore
+from policies.redaction import PLACEHOLDER, Vault, VaultContents, redact, restore, unrestored
 from policies.repeats import with_repeats
 from policies.rules import Residency, Rule, Verdict
+from policies.statutes import REVIEW_HERE
 from policies.stops import Stop, StopKind
 from policies.stream import StreamRestorer
 from policies.templates import AnswerFormat, Template, Topic, fitting
 
 __all__ = [
     "PLACEHOLDER",
+    "REVIEW_HERE",
     "TITLES",
     "AnswerCheck",
     "AnswerFormat",
@@ -82,6 +84,7 @@ __all__ = [
     "UnknownPurposeError",
     "Value",
     "Vault",
+    "VaultContents",
     "Verdict",
     "admit",
     "built_in",
@@ -106,5 +109,6 @@ __all__ = [
     "shipped_policy_path",
     "suspicions_of_answer",
     "suspicions_of_request",
+    "unrestored",
     "with_repeats",
 ]

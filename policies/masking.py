@@ -64,16 +64,16 @@ def masked(method: Method, entity: Entity, value: str, key: bytes = b"") -> str:
 def _general(entity: Entity, value: str) -> str:
     """Less than the value says: a year, a domain, a network, a region of the numbering plan; else only its kind."""
     match entity:
-        case Entity.BIRTH_DATE if found := _YEAR.search(value):
-            return f"{found[0]} год"
+        case Entity.BIRTH_DATE if year := _YEAR.search(value):
+            return f"{year[0]} год"
         case Entity.EMAIL if "@" in value:
             return f"[почта в домене {value.rpartition('@')[2].strip()}]"
         case Entity.IP:
             return _network(value)
         case Entity.PHONE if len(digits := _digits(value)) == _PHONE_DIGITS and digits[0] in "78":
             return f"[телефон +7 {digits[1:4]}]"
-        case Entity.GEO if len(found := _DEGREES.findall(value)) > 1:
-            return f"[место около {float(found[0].replace(',', '.')):.1f}, {float(found[1].replace(',', '.')):.1f}]"
+        case Entity.GEO if len(degrees := _DEGREES.findall(value)) > 1:
+            return f"[место около {float(degrees[0].replace(',', '.')):.1f}, {float(degrees[1].replace(',', '.')):.1f}]"
     return f"[{TITLES[entity]}]"
 
 

@@ -15,12 +15,24 @@ import hmac
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from policies.entities import Entity
 from policies.finding import Finding
 from policies.identity import Identity, Value
 from policies.stream import PLACEHOLDER, WORDS, StandIns, StreamRestorer, placeholders_in
 
-__all__ = ["PLACEHOLDER", "Vault", "redact", "restore", "unrestored"]
+__all__ = ["PLACEHOLDER", "Vault", "VaultContents", "redact", "restore", "unrestored"]
+
+
+class VaultContents(msgspec.Struct, frozen=True, array_like=True):
+    """What it takes to put back what a vault hid, for whoever carries it elsewhere: as secret as the originals themselves."""
+
+    given: tuple[
+        tuple[Entity, str, str, tuple[str, ...]], ...
+    ]  # kind, number, suffix, originals of each way of writing
+    literals: tuple[tuple[str, Entity, str | None, bool], ...]  # stand-in or form, kind, original, whether it was sent
+    callers: tuple[tuple[Entity, str], ...]  # numbers of placeholders that the caller himself wrote
 
 
 class Vault:
@@ -63,24 +75,16 @@ class Vault:
         if known is not None:
             return known
         identity = self._identities.get((entity, value))
-        number = self._number(entity, value, identity)
-        given = self._given[entity, number]
-        given.originals.append(value)
         suffix = _suffix(identity) if entity is Entity.PERSON else ""
-        given.suffix = given.suffix or suffix
-        way = "" if len(given.originals) == 1 else f":{len(given.originals)}"
-        label = f"[{entity}_{number}{given.suffix and '_'}{given.suffix}{way}]"
-        self._placeholders[entity, value] = label
-        self._hidden.add((entity, value))
-        self._originals[label] = self._originals[f"[{entity}_{number}{way}]"] = value
-        return label
+        return self._label(entity, self._number(entity, value, identity), suffix, value)
 
     def stand_in(self, entity: Entity, value: str, text: str, forms: Mapping[str, str]) -> str:
         """What to send for `value`: `text`, made elsewhere to be believed, or its placeholder where `text` cannot stand for it alone.
 
         That is where `text` stands in a text of the caller or is already sent for another value. `forms` are what a model may
         write instead → what is put back then («Кузнецову» → «Иванову»); words only, case-sensitive. A form that the caller
-        wrote, or that would be put back as one thing for this person and another for somebody else, is left out.
+        wrote, or that would be put back as one thing for this person and another for somebody else, is left out. When the same `text`
+        is given for the same value again, the forms of the first time stay.
         Raises ValueError for an empty text or form, and for one that begins or ends with a space.
         """
         if not all(each and each == each.strip() for each in (text, *forms)):
@@ -88,6 +92,8 @@ class Vault:
         identity = self._identities.get((entity, value))
         who = entity, value if identity is None else identity.number
         sent = self._literal.get(text)
+        if sent is not None and sent.sent and sent.original == value and sent.who == who:
+            return text
         if not self.is_free(text) or (sent is not None and sent.sent and sent.original != value):
             return self.placeholder(entity, value)
         self._literal[text] = _Literal(value, who, sent=True)
@@ -101,6 +107,32 @@ class Vault:
         self._hidden.add((entity, value))
         self._stand_ins = None
         return text
+
+    def contents(self) -> VaultContents:
+        """All that `of` needs; not the caller's texts, nor the key."""
+        return VaultContents(
+            given=tuple(
+                (entity, number, given.suffix, tuple(given.originals))
+                for (entity, number), given in self._given.items()
+            ),
+            literals=tuple((text, each.who[0], each.original, each.sent) for text, each in self._literal.items()),
+            callers=tuple(sorted(self._callers)),
+        )
+
+    @classmethod
+    def of(cls, contents: VaultContents) -> Vault:
+        """A vault that puts back what the one with these `contents` did. Nothing more should be hidden with it."""
+        vault = cls()
+        vault._callers = set(contents.callers)
+        for entity, number, suffix, originals in contents.given:
+            vault._give(entity, number)
+            for original in originals:
+                vault._label(entity, number, suffix, original)
+        for text, entity, literal, sent in contents.literals:
+            vault._literal[text] = _Literal(literal, (entity, text), sent)
+            if sent and literal is not None:
+                vault._hidden.add((entity, literal))
+        return vault
 
     def is_free(self, text: str) -> bool:
         """Whether the caller wrote `text` nowhere, not even within a word, so that it may be a stand-in."""
@@ -167,10 +199,25 @@ class Vault:
             if (entity, number) not in self._callers and (entity, number) not in self._given
         )
         self._numbers[who] = number
+        self._give(entity, number)
+        return number
+
+    def _give(self, entity: Entity, number: str) -> None:
         self._given[entity, number] = _Given()
         self._beginnings |= _beginnings(entity)
         self._digits.update((entity, number[:length]) for length in range(1, len(number) + 1))
-        return number
+
+    def _label(self, entity: Entity, number: str, suffix: str, value: str) -> str:
+        """The placeholder of one more way in which whom the number was given to is written."""
+        given = self._given[entity, number]
+        given.originals.append(value)
+        given.suffix = given.suffix or suffix
+        way = "" if len(given.originals) == 1 else f":{len(given.originals)}"
+        label = f"[{entity}_{number}{given.suffix and '_'}{given.suffix}{way}]"
+        self._placeholders[entity, value] = label
+        self._hidden.add((entity, value))
+        self._originals[label] = self._originals[f"[{entity}_{number}{way}]"] = value
+        return label
 
     def _counted(self, entity: Entity) -> Iterator[str]:
         while True:

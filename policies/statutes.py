@@ -147,6 +147,12 @@ MANIPULATION = _statute(
     "Запрос похож на попытку выманить у модели скрытые данные или её указания.",
     "Переформулируйте запрос; если это ошибка — сообщите ответственному, он видит её в журнале.",
 )
+REVIEW_HERE = _statute(
+    "review-here",
+    "152-ФЗ, ст. 16 ч. 1, 2",
+    "Ответ для этой цели сначала проверяет человек, а здесь его получило бы сразу приложение.",
+    "Отправляйте такой запрос через шлюз (`/v1/chat/completions`): ответ дождётся проверки.",
+)
 _STOPPED_ADVICE = "Обратитесь к ответственному за обработку персональных данных."
 STOPPED = {
     StopKind.APP: _statute(
@@ -168,8 +174,8 @@ STOPPED = {
 
 ALL = (
     POLICY_NOT_IN_FORCE, *STOPPED.values(), PURPOSE_NOT_IN_FORCE, NO_CONSENT, NO_DECISION_CONSENT, NO_PRIMARY_RECORD, COLLECTING_ABROAD,
-    NO_TEMPLATE, MANIPULATION, NO_RECIPIENT, RECIPIENT_NOT_IN_FORCE, RECIPIENT_CLAUSES, RECIPIENT_SCOPE, NO_NOTICE, NOTICE_SCOPE, NO_ASSESSMENT,
-    REVIEW_NOT_OVER, TRANSFER_BANNED, UNMASKABLE, EXCESS,
+    NO_TEMPLATE, MANIPULATION, REVIEW_HERE, NO_RECIPIENT, RECIPIENT_NOT_IN_FORCE, RECIPIENT_CLAUSES, RECIPIENT_SCOPE, NO_NOTICE,
+    NOTICE_SCOPE, NO_ASSESSMENT, REVIEW_NOT_OVER, TRANSFER_BANNED, UNMASKABLE, EXCESS,
 )  # fmt: skip
 """All of them, in the order in which they are told."""
 

@@ -244,11 +244,10 @@ def placeholders_in(text: str) -> Iterator[tuple[Entity, str]]:
         entity = WORDS.get(letters(match["words"]))
         if entity is not None:
             yield entity, match["number"]
-    for match in _WITHIN.finditer(text):
-        words = letters(match[1])
+    for words, number in set(_WITHIN.findall(text)):
         for entity in Entity:
-            if words.endswith(entity.replace("_", "")):
-                yield from ((entity, match[2][:length]) for length in range(1, len(match[2]) + 1))
+            if letters(words).endswith(entity.replace("_", "")):
+                yield from ((entity, number[:length]) for length in range(1, len(number) + 1))
     if "\\u" in text:
         yield from placeholders_in(_unescaped(text, last=True)[0].replace("\\", "/"))
 

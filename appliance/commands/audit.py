@@ -21,9 +21,11 @@ from appliance.events import (
     AuthFailed,
     Booted,
     Event,
+    Explained,
     HoldAct,
     HoldDecided,
     Intent,
+    Masked,
     Outcome,
     PolicyChanged,
     RefusalReason,
@@ -32,6 +34,7 @@ from appliance.events import (
     ShutDown,
     Status,
     StopChanged,
+    Unmasked,
     decode,
 )
 from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
@@ -162,6 +165,19 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
         case Analyzed():
             found = f"найдено: {_counts(event.found)}" if event.found else "ничего не найдено"
             return "проверка", f"{event.app}: текстов {event.texts}, {found}; цель {event.purpose}"
+        case Masked():
+            found = f"найдено: {_counts(event.found)}" if event.found else "ничего не найдено"
+            where = f"{event.app} → {event.recipient or event.residency} ({event.residency})"
+            return (
+                "подготовка",
+                f"{where}, {_VERDICT[event.verdict]}: текстов {event.texts}, {found}; цель {event.purpose}",
+            )
+        case Unmasked():
+            left = f", не восстановлено {event.unrestored}" if event.unrestored else ""
+            return "восстановление", f"{event.app}: текстов {event.texts} по записи {event.masked}{left}"
+        case Explained():
+            found = f"найдено: {_counts(event.found)}" if event.found else "ничего не найдено"
+            return "объяснение", f"{event.app}: {found}; цель {event.purpose}"
         case StopChanged():
             done = "остановлено" if event.laid else "снята остановка"
             ground = f"; основание {event.ground}" if event.ground else ""

@@ -74,10 +74,14 @@ _ADVICE = {
 def decode_mask(body: bytes) -> MaskRequest:
     """Raises BadRequestError."""
     asked = decode(_MASK, body, _ADVICE)
-    if asked.residency is Residency.FOREIGN and not asked.country:
+    if asked.residency is Residency.FOREIGN and asked.country in {"", "RU"}:
         raise BadRequestError(
-            "`country` is needed where the model is not in Russia: two capital letters, ISO 3166-1", "country"
+            "`country` says where a model outside Russia is: two capital letters, ISO 3166-1, not RU", "country"
         )
+    if asked.residency is not Residency.FOREIGN and asked.country not in {"", "RU"}:
+        raise BadRequestError("a model in another country has the residency `foreign`", "residency")
+    if asked.residency is Residency.LOCAL and asked.recipient:
+        raise BadRequestError("what is sent to a recipient is not `local`: leave out one of them", "recipient")
     return asked
 
 

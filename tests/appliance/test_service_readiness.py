@@ -28,7 +28,7 @@ class FullThenFree:
 
 async def test_a_full_disk_makes_us_unready_until_it_is_freed_and_that_is_recorded(tmp_path: Path) -> None:
     log = FullThenFree()
-    service = Service(Settings(state=tmp_path), Keyring(()), (None, None, None, None), log, {})  # type: ignore[arg-type]  # of these parts only the log is asked
+    service = Service(Settings(state=tmp_path), Keyring(()), (None, None, None, None, None), log, {})  # type: ignore[arg-type]  # of these parts only the log is asked
 
     await service.try_log()
     assert (service.readiness()["audit"], service.ready()) == ("disk-full", False)

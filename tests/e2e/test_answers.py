@@ -290,3 +290,68 @@ def test_an_answer_that_nobody_looks_at_in_time_is_withheld(tmp_path, upstream, 
     assert (response.status_code, response.json()["error"]["code"]) == (403, "answer_withheld")
     assert "не дождался" in response.text
     assert (installed.events(Outcome)[-1].status, installed.events(Outcome)[-1].reviewer) == (Status.WITHHELD, "")
+
+
+# --- Methods, conversations, what could not be put back ---
+
+
+def sent(upstream: Upstream) -> str:
+    return upstream.received[-1].body["messages"][-1]["content"]
+
+
+def test_one_conversation_has_one_placeholder_for_a_person_whatever_its_history(answering, upstream):
+    def asked(text: str, conversation: str | None) -> str:
+        headers = {"X-Purpose": "counted"} | ({"X-Conversation": conversation.encode()} if conversation else {})
+        assert answering.chat(text, model="cloud", headers=headers).status_code == 200
+        return sent(upstream)
+
+    first = asked("Напишите: Смирнова Анна Павловна и Иванов Пётр Сергеевич.", "дело-5")
+    second = asked("Напишите: Иванов Пётр Сергеевич.", "дело-5")
+    other = asked("Напишите: Иванов Пётр Сергеевич.", "дело-6")
+    label = second.removeprefix("Напишите: ").removesuffix(".")
+    assert label.startswith("[PERSON_")
+    assert label.endswith("_M]")
+    assert label in first
+    assert label not in other
+    assert asked("Напишите: Иванов Пётр Сергеевич.", None) == "Напишите: [PERSON_1_M]."
+    in_metadata = {"metadata": {"conversation": "дело-5"}}
+    answering.chat("Напишите: Иванов Пётр Сергеевич.", model="cloud", headers={"X-Purpose": "counted"}, **in_metadata)
+    assert sent(upstream) == second
+    assert "дело" not in upstream.received[-1].text
+
+
+def test_what_cannot_be_put_back_stays_and_is_told(answering, upstream):
+    upstream.replies = [Reply("Уважаемый [PERSON_1_M], с вами [PERSON_7_F] и [PHONE_1].")]
+    response = ask(answering, "counted")
+    assert content(response) == "Уважаемый Иванов Пётр Сергеевич, с вами [PERSON_7_F] и +7 916 123-45-67."
+    assert response.headers["X-Unrestored"] == "1"
+    assert outcome(answering).unrestored == 1
+
+
+def test_methods_that_bring_nothing_back_are_applied_and_recorded(tmp_path, upstream):
+    installed = Installed(tmp_path, upstream.base_url)
+    folder = installed.settings.policy_path
+    rows = "".join(
+        f'[[masking]]\nmethod = "{method}"\nentities = ["{entity}"]\narticle = "а"\n\n'
+        for method, entity in (
+            ("stars", "PHONE"),
+            ("generalization", "EMAIL"),
+            ("deletion", "SNILS"),
+            ("distortion", "PASSPORT"),
+        )
+    )
+    (folder / "masking.toml").write_text(rows + (folder / "masking.toml").read_text(), encoding="utf-8")
+    text = "Иванов Пётр Сергеевич, +7 916 123-45-67, petrov.ivan@example.ru, СНИЛС 112-233-445 95, паспорт 4510 123456"
+    with running(installed) as service:
+        response = service.chat(text, model="cloud")
+        leaves = sent(upstream)
+    assert leaves.startswith("[PERSON_1_M], +* *** ***-**-**, [почта в домене example.ru], СНИЛС [удалено], паспорт ")
+    assert "4510 123456" not in leaves
+    assert content(response) == leaves.replace("[PERSON_1_M]", "Иванов Пётр Сергеевич")
+    (intent,) = installed.events(Intent)
+    assert intent.methods == {
+        Entity.PERSON: "identifier", Entity.PHONE: "stars", Entity.EMAIL: "generalization", Entity.SNILS: "deletion",
+        Entity.PASSPORT: "distortion",
+    }  # fmt: skip
+    assert intent.recipient == "partner"
+    assert len(intent.card) == 32

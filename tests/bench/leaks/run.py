@@ -90,8 +90,12 @@ def appliance(purpose: str, port: int) -> Iterator[tuple[str, str]]:
         (folder / "recognizers.toml").write_text(SSN, encoding="utf-8")
         (folder / "settings.toml").write_text(SETTINGS.format(purpose=purpose, port=port), encoding="utf-8")
         command = [sys.executable, "-m", "appliance"]
-        subprocess.run([*command, "init", "--settings", folder / "settings.toml"], check=True, stdout=subprocess.DEVNULL)
-        served = subprocess.Popen([*command, "serve", "--settings", folder / "settings.toml"], stdout=subprocess.PIPE, text=True)
+        subprocess.run(
+            [*command, "init", "--settings", folder / "settings.toml"], check=True, stdout=subprocess.DEVNULL
+        )
+        served = subprocess.Popen(
+            [*command, "serve", "--settings", folder / "settings.toml"], stdout=subprocess.PIPE, text=True
+        )
         try:
             assert served.stdout is not None
             line = served.stdout.readline()
@@ -117,14 +121,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=Path, required=True, help="folder with the benchmark's commands")
     parser.add_argument("--write", type=Path, action="append", default=[])
-    parser.add_argument("--out", type=Path, default=Path("/tmp/leak-benchmark"))
+    parser.add_argument("--out", type=Path, default=Path("var/leak-benchmark"))
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     with appliance("general", CAPTURE) as (address, key):
         report = chosen.out / "check.json"
         checked = run(
             chosen.bin / "pii-leak-benchmark",
-            ["selfcheck", "--target-base-url", f"{address}/v1", "--target-model", "capture/model", "--json-out", str(report)],
+            [
+                "selfcheck",
+                "--target-base-url",
+                f"{address}/v1",
+                "--target-model",
+                "capture/model",
+                "--json-out",
+                str(report),
+            ],
             key,
         )
     print(checked.stdout, checked.stderr)
@@ -160,7 +172,10 @@ def tables(report: dict, split: dict) -> str:
         "",
         "| check | result |",
         "|---|---|",
-        *(f"| `{name}` | {'pass' if check['passed'] else 'FAIL'} |" for name, check in sorted(report["checks"].items())),
+        *(
+            f"| `{name}` | {'pass' if check['passed'] else 'FAIL'} |"
+            for name, check in sorted(report["checks"].items())
+        ),
         f"| sent through | {', '.join(kinds)} |",
         f"| leaked | {', '.join(leaked) or 'nothing'} |",
         "",
