@@ -36,6 +36,7 @@ from policies import (
     identify,
     masked,
     redact,
+    surrogate,
     suspicions_of_request,
     with_repeats,
 )
@@ -223,6 +224,10 @@ def _hider(inspected: Inspected[R], ruling: Ruling, vault: Vault) -> Callable[[E
 
     def hide(entity: Entity, value: str) -> str:
         method = ruling.masks[entity]
+        if method is Method.SUBSTITUTION:
+            other = surrogate(entity, value, inspected.secret, inspected.identities.get((entity, value)))
+            if other is not None:
+                return vault.stand_in(entity, value, other.text, other.forms)
         if method.reversible:
             return vault.placeholder(entity, value)
         return masked(method, entity, value, inspected.secret)

@@ -31,6 +31,7 @@ from policies.rules import Residency, Rule, Verdict
 from policies.statutes import REVIEW_HERE
 from policies.stops import Stop, StopKind
 from policies.stream import StreamRestorer
+from policies.surrogates import Surrogate, surrogate
 from policies.templates import AnswerFormat, Template, Topic, fitting
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Stop",
     "StopKind",
     "StreamRestorer",
+    "Surrogate",
     "Suspicion",
     "Template",
     "Text",
@@ -107,6 +109,7 @@ __all__ = [
     "restore",
     "scan",
     "shipped_policy_path",
+    "surrogate",
     "suspicions_of_answer",
     "suspicions_of_request",
     "unrestored",

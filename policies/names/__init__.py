@@ -35,7 +35,8 @@ def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
     seen = [
         found
         for found in spans.find(text, headings, people)
-        if found.entity is Entity.ADDRESS or not (_touches(found, renowned) or _is_in_a_code(text, found))
+        if found.entity is Entity.ADDRESS
+        or not (_touches(found, renowned) or _is_in_a_code(text, found) or _is_another_word(text, found, people))
     ]
     yield from (found for found in seen if found.entity is Entity.ADDRESS)
     persons = [found for found in seen if found.entity is Entity.PERSON]
@@ -92,6 +93,12 @@ def _is_in_a_code(text: str, name: Finding) -> bool:
     """Whether a name in Latin letters is a part of a user name, an address or a password: «Zima2024»."""
     around = text[name.start - 1 : name.start] + text[name.end : name.end + 1]
     return text[name.start].isascii() and not tagger.OF_A_HANDLE.isdisjoint(around)
+
+
+def _is_another_word(text: str, name: Finding, people: list[Finding]) -> bool:
+    """Whether a name of one word, which no rule supports, is a word that can be no name."""
+    word = text[name.start : name.end]
+    return word.isalpha() and grammar.is_never_a_name(word) and not _touches(name, people)
 
 
 def _touches(one: Finding, others: list[Finding]) -> bool:

@@ -48,18 +48,59 @@ def load() -> None:
     given_names()
 
 
+def is_never_a_name(word: str) -> bool:
+    """Whether a Russian word is in the dictionary and can only be an adverb, a verb, a particle and the like: «Хорошо», «Ладно»."""
+    lower = word.lower()
+    parses = _parses(lower)
+    return (
+        bool(parses)
+        and all(parse.is_known and parse.tag.POS not in _NAMELIKE for parse in parses)
+        and lower.replace("ё", "е") not in given_names()
+        and not lexicon().known(lower) & (Kind.FIRST | Kind.SURNAME)
+    )
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A word of a name: where it stands there, and whether it is a surname, given name, patronymic or initial."""
+
+    start: int
+    end: int
+    text: str
+    role: str
+
+
+def words(name: str) -> tuple[Word, ...]:
+    """The words of a name as it stands in a text, with their roles."""
+    found = list(_WORD.finditer(name))[:_MOST_WORDS]
+    roles = _roles([match[0] for match in found])
+    return tuple(Word(*match.span(), match[0], role) for match, role in zip(found, roles, strict=True))
+
+
+def nominatives(word: str, role: str, gender: str, case: str) -> tuple[str, ...]:
+    """What a Russian word of a name in this case can be in the nominative, the likeliest first; in lower case."""
+    tag = {SURNAME: "Surn", GIVEN: "Name", PATRONYMIC: "Patr"}[role]
+    found: dict[str, None] = {}
+    for parse in _parses(word.lower()):
+        if tag not in parse.tag or parse.tag.number == "plur" or _CASES.get(parse.tag.case or "") != case:
+            continue
+        if gender not in _GENDERS.get(parse.tag.gender or "", (MALE, FEMALE)):
+            continue
+        nominative = parse.inflect({"nomn", "sing"})
+        if nominative is not None:
+            found.setdefault(nominative.word)
+    return tuple(found)
+
+
 @functools.lru_cache(maxsize=4096)
 def read(name: str) -> Reading:
     """The reading of a name as it stands in a text. Of words it does not know it keeps the words."""
-    words = [match[0] for match in _WORD.finditer(name)][:_MOST_WORDS]
-    roles = _roles(words)
     by_role: dict[str, list[str]] = {}
-    for word, role in zip(words, roles, strict=True):
-        by_role.setdefault(role, []).append(word.lower().replace("ё", "е"))
-    surname = _surname(by_role.get(_SURNAME, []))
-    given = frozenset(full for word in by_role.get(_GIVEN, []) for full in _full(word))
-    patronymic = frozenset(lemma for word in by_role.get(_PATRONYMIC, []) for lemma in _lemmas(word, "Patr"))
-    letters = by_role.get(_INITIAL, [])
+    for word in words(name):
+        by_role.setdefault(word.role, []).append(word.text.lower().replace("ё", "е"))
+    surname = _surname(by_role.get(SURNAME, []))
+    given = frozenset(full for word in by_role.get(GIVEN, []) for full in _full(word))
+    patronymic = frozenset(lemma for word in by_role.get(PATRONYMIC, []) for lemma in _lemmas(word, "Patr"))
+    letters = by_role.get(INITIAL, [])
     genders, case, plural = _agreement(by_role)
     return Reading(
         surname=surname,
@@ -75,12 +116,12 @@ def read(name: str) -> Reading:
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _RUSSIAN = re.compile(r"[а-яё-]{1,60}")
 _MOST_WORDS = 8
-_SURNAME, _GIVEN, _PATRONYMIC, _INITIAL = "surname", "given", "patronymic", "initial"
+SURNAME, GIVEN, PATRONYMIC, INITIAL = "surname", "given", "patronymic", "initial"
 
 
 def _roles(words: list[str]) -> list[str]:
     kinds = [lexicon().kind(word.lower()) for word in words]
-    roles = [_INITIAL if len(word) == 1 else "" for word in words]
+    roles = [INITIAL if len(word) == 1 else "" for word in words]
     whole = [place for place, role in enumerate(roles) if not role]
     patronymic = next(
         (
@@ -93,18 +134,18 @@ def _roles(words: list[str]) -> list[str]:
     if patronymic is None:
         patronymic = next((place for place in whole[1:] if words[place].lower() in TURKIC), None)
         if patronymic is not None and patronymic > 1:
-            roles[patronymic - 1] = _PATRONYMIC
+            roles[patronymic - 1] = PATRONYMIC
             patronymic -= 1
-            roles[patronymic + 1] = _PATRONYMIC
+            roles[patronymic + 1] = PATRONYMIC
     if patronymic is not None:
-        roles[patronymic] = _PATRONYMIC
+        roles[patronymic] = PATRONYMIC
         if patronymic > 0 and not roles[patronymic - 1]:
-            roles[patronymic - 1] = _GIVEN
-    elif _INITIAL not in roles and whole:
+            roles[patronymic - 1] = GIVEN
+    elif INITIAL not in roles and whole:
         place = _given_place(words, kinds, whole)
         if place is not None:
-            roles[place] = _GIVEN
-    return [role or _SURNAME for role in roles]
+            roles[place] = GIVEN
+    return [role or SURNAME for role in roles]
 
 
 def _given_place(words: list[str], kinds: list[int], whole: list[int]) -> int | None:
@@ -170,16 +211,16 @@ def _agreement(by_role: dict[str, list[str]]) -> tuple[frozenset[str], str, bool
     """The genders that all words allow, the case that they most likely share, and whether several people are meant."""
     weights: dict[tuple[str, str], float] = {}
     plural = False
-    for role, tag in ((_PATRONYMIC, "Patr"), (_GIVEN, "Name"), (_SURNAME, "Surn")):
+    for role, tag in ((PATRONYMIC, "Patr"), (GIVEN, "Name"), (SURNAME, "Surn")):
         for word in by_role.get(role, ()):
             forms, many = _forms(word, tag)
-            plural = plural or (many and role == _SURNAME and _GIVEN not in by_role)
+            plural = plural or (many and role == SURNAME and GIVEN not in by_role)
             if forms:
                 weights = {
                     pair: (weights.get(pair, _UNLIKELY) if weights else 1.0) * forms.get(pair, _UNLIKELY)
                     for pair in weights.keys() | forms.keys()
                 }
-    listed = _listed(by_role.get(_GIVEN, ()))
+    listed = _listed(by_role.get(GIVEN, ()))
     weights = {pair: weight for pair, weight in weights.items() if pair[0] in listed} or weights
     if not weights or plural:
         return listed, "", plural

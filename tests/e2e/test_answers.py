@@ -355,3 +355,29 @@ def test_methods_that_bring_nothing_back_are_applied_and_recorded(tmp_path, upst
     }  # fmt: skip
     assert intent.recipient == "partner"
     assert len(intent.card) == 32
+
+
+def test_stand_ins_leave_instead_of_names_and_come_back_in_the_case_the_model_wrote(tmp_path, upstream):
+    installed = Installed(tmp_path, upstream.base_url)
+    folder = installed.settings.policy_path
+    row = '[[masking]]\nmethod = "substitution"\nentities = ["PERSON", "PHONE", "ADDRESS"]\narticle = "а"\n\n'
+    (folder / "masking.toml").write_text(row + (folder / "masking.toml").read_text(), encoding="utf-8")
+    text = "Напиши Иванову Петру Сергеевичу, +7 916 123-45-67, ул. Ленина, д. 5, кв. 12"
+    headers = {"X-Conversation": "case-7"}
+    with running(installed) as service:
+        for stream in (False, True):
+            upstream.replies = [Reply()]
+            echoed = service.chat(text, model="cloud", headers=headers, stream=stream)
+            leaves = sent(upstream)
+            assert content(echoed) == text
+            dative, _, rest = leaves.removeprefix("Напиши ").partition(",")
+            assert len(dative.split()) == 3
+            assert " [ADDRESS_" in rest
+            assert "Иванов" not in leaves
+            assert "123-45-67" not in leaves
+            surname, _, patronymic = dative.split()
+            upstream.replies = [Reply(f"Уважаемый {surname[:-1]}! С {surname[:-1]}ым, {patronymic[:-1]}.")]
+            answered = service.chat(text, model="cloud", headers=headers, stream=stream)
+            assert sent(upstream) == leaves
+            assert content(answered) == "Уважаемый Иванов! С Ивановым, Сергеевич."
+    assert installed.events(Intent)[-1].methods[Entity.PERSON] == "substitution"
