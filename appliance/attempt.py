@@ -88,13 +88,13 @@ class Attempt:
         self._ended = True
         return self._outcome(Status.WITHHELD, now)
 
-    def dropped(self) -> Outcome:
-        """Nobody waits for it any more; that says nothing of the provider."""
+    def dropped(self, status: Status = Status.ABORTED) -> Outcome:
+        """Nobody waits for it any more, or a stop ended it; that says nothing of the provider."""
         now = self._clock()
         if not self._ended:
             self._health.abandoned(now, began=self._began)
         self._ended = True
-        return self._outcome(Status.ABORTED, now)
+        return self._outcome(status, now)
 
     def _outcome(self, status: Status, now: float, error: str = "") -> Outcome:
         seconds = now - self._began

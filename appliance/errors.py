@@ -10,6 +10,7 @@ GatewayError
 ├── PolicyRejectedError        a policy that cannot come into force: the old one stays
 ├── AuthenticationError        no key, or a key that is not ours
 ├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
+├── StoppedError              an officer's stop fell on a request under way
 ├── AnswerWithheldError        a model answered, and the policy or a person does not let the answer out
 ├── NotReadyError              permitted, but no route can take it now
 ├── AttemptsFailedError        every attempt that was permitted and made has failed: `cause` is the last one's error
@@ -82,6 +83,14 @@ class PolicyRefusedError(GatewayError):
         super().__init__(message)
         self.rules = rules
         self.record = record
+
+
+class StoppedError(GatewayError):
+    """An officer stopped what this request falls under while it was under way; the attempt has its Outcome. In Russian."""
+
+    def __init__(self, message: str, rules: tuple[Rule, ...]) -> None:
+        super().__init__(message)
+        self.rules = rules
 
 
 class AnswerWithheldError(GatewayError):

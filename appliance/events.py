@@ -39,6 +39,7 @@ class Status(StrEnum):
     FAILED = "failed"  # the provider answered with an error, or not at all, before the first chunk
     INTERRUPTED = "interrupted"  # the provider broke off after the first chunk
     WITHHELD = "withheld"  # the answer came, and the policy or a person did not let it out
+    STOPPED = "stopped"  # an officer's stop ended it
     ABORTED = "aborted"  # our client went away, or we were told to stop
     UNKNOWN = "unknown"  # the process died before it could say
 

@@ -30,12 +30,14 @@ from appliance.errors import (
     PolicyRefusedError,
     PurposeError,
     RecordingError,
+    StoppedError,
     UninspectableError,
     told,
 )
-from appliance.events import Outcome, RefusalReason
+from appliance.events import Outcome, RefusalReason, Status
+from appliance.halting import Halt, Halts
 from appliance.holds import Holds, held
-from appliance.inspector import Call, Inspected, Inspector, R, outgoing
+from appliance.inspector import Call, Inspected, Inspector, R, destination, outgoing
 from appliance.recorder import Recorder
 from appliance.reply import Reply
 from appliance.restoring import restored
@@ -122,6 +124,7 @@ class Gateway:
         directory: Directory,
         providers: Mapping[str, Provider],
         holds: Holds,
+        halts: Halts,
     ) -> None:
         self.directory = directory
         self.requests = 0
@@ -131,6 +134,7 @@ class Gateway:
         self._accounting = accounting
         self._providers = providers
         self._holds = holds
+        self._halts = halts
         self._closing: set[asyncio.Task[None]] = set()
 
     async def chat(self, principal: Principal, call: Call[ChatRequest]) -> Answer:
@@ -226,23 +230,35 @@ class Gateway:
     async def _attempt(self, inspected: Inspected[ChatRequest], made: Try) -> Answer:
         """Record an Intent, then call the route's provider with what the verdict for this route allows."""
         route = made.route
+        await self._unless_stopped(inspected, route)
         ruling = inspected.decision.rulings[route.id]
         request, vault = outgoing(inspected, ruling, route.upstream)  # (1) the form in which it may leave
         attempt = self._begin(route, inspected.characters)
         found = inspected.decision.found
         attempt.intent = await self._intend(attempt, inspected, made, found)  # (2) durable, or nobody is called
         attempt.placeholders = len(vault)
-        upstream = self._providers[route.provider].chat(request)  # (3) nothing is sent before the first `anext`
+        halt = self._halts.begin(inspected.context, destination(route))
+        upstream = halt.guarded(
+            self._providers[route.provider].chat(request)
+        )  # (3) nothing is sent before the first `anext`
         try:
             first = await _first(upstream, attempt)
         except BaseException as error:
+            self._halts.end(halt)
             await self._broken_off(attempt, upstream, error)
             if isinstance(error, ProviderError):
                 raise AttemptsFailedError(error, attempt.intent) from None
             raise
-        chunks = self._answer(inspected, attempt, first, upstream, vault)
+        chunks = self._answer(inspected, attempt, first, upstream, vault, halt)
         await anext(chunks)  # begun, so that closing it records an Outcome even if nobody ever reads it
         return Answer(made, inspected, attempt, chunks)
+
+    async def _unless_stopped(self, inspected: Inspected[R], route: Route) -> None:
+        """Raises PolicyRefusedError, recorded, when a stop was laid since the request was inspected."""
+        rules = self._halts.rules(inspected.context, destination(route))
+        if rules:
+            record = await self._recorder.refused_by_policy(inspected, rules, (route,))
+            raise PolicyRefusedError(_explained(rules, (route,)), rules, record)
 
     async def _answer(
         self,
@@ -251,6 +267,7 @@ class Gateway:
         first: list[Chunk],
         upstream: AsyncGenerator[Chunk, None],
         vault: Vault,
+        halt: Halt,
     ) -> AsyncGenerator[Chunk, None]:
         """An empty chunk, then the restored ones; the Outcome is durable before the last of them is given."""
         attempt.begun = True
@@ -264,6 +281,7 @@ class Gateway:
                 whole = self._reviewed(inspected, attempt, whole)
             async with aclosing(whole) as chunks:
                 async for chunk in chunks:
+                    halt.check()
                     if chunk.finish_reason is None and not attempt.held:
                         yield chunk
                     else:
@@ -275,6 +293,8 @@ class Gateway:
         except BaseException as error:
             await self._broken_off(attempt, upstream, error)
             raise
+        finally:
+            self._halts.end(halt)
 
     async def _reviewed(
         self, inspected: Inspected[ChatRequest], attempt: Attempt, chunks: AsyncGenerator[Chunk, None]
@@ -323,11 +343,13 @@ class Gateway:
         hidden: EmbeddingRequest,
     ) -> tuple[Attempt, Embeddings]:
         """Record an Intent for a batch, then call the provider with the batch as it may leave."""
+        await self._unless_stopped(inspected, made.route)
         attempt = self._begin(made.route, sum(map(len, hidden.texts)))
         found = inspected.found(original)
         attempt.intent = await self._intend(attempt, inspected, made, found, len(hidden.texts))
         try:
-            embeddings = await provider.embed(hidden)
+            with self._halts.call(inspected.context, destination(made.route)) as halt:
+                embeddings = await halt.within(lambda: provider.embed(hidden))
             attempt.answered(embeddings.usage, embeddings.request_id)
             attempt.recorded = True
             await self._recorder.append(attempt.completed())
@@ -367,6 +389,9 @@ class Gateway:
         if isinstance(error, AnswerWithheldError):
             attempt.reviewer = error.reviewer
             outcome = attempt.withheld()
+            error.record = attempt.intent
+        elif isinstance(error, StoppedError):
+            outcome = attempt.dropped(Status.STOPPED)
             error.record = attempt.intent
         else:
             outcome = attempt.failed(error) if isinstance(error, ProviderError) else attempt.dropped()

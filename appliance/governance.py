@@ -1,6 +1,6 @@
 """What officers may change while requests run: the policy in force, and what is stopped.
 
-A request takes both once, when it is inspected, and keeps them to its end.
+A request takes the policy once, when it is inspected, and keeps it to its end. A stop that is laid meanwhile ends it: `halting`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Governance:
         self._path = stops
         self._orders: dict[Stop, StopOrder] = _load(stops) if stops is not None else {}
         self.stops = frozenset(self._orders)
+        self.listeners: list[Callable[[], None]] = []  # told after a stop was laid, in the event loop
 
     @property
     def orders(self) -> tuple[StopOrder, ...]:
@@ -46,7 +47,7 @@ class Governance:
         return stop in self.stops
 
     def lay(self, order: StopOrder) -> None:
-        """Put a stop in force, durably; from here on every request that is inspected obeys it.
+        """Put a stop in force, durably; from here on every request obeys it, those under way too.
 
         Raises OSError: then it is in force, but a restart would lift it.
         """
@@ -60,6 +61,8 @@ class Governance:
 
     def _set(self, orders: dict[Stop, StopOrder]) -> None:
         self._orders, self.stops = orders, frozenset(orders)
+        for listener in self.listeners:
+            listener()
         self._write(orders)
 
     def _write(self, orders: dict[Stop, StopOrder]) -> None:

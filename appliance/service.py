@@ -16,6 +16,7 @@ from appliance.errors import AuthenticationError, NotReadyError, RecordingError
 from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
 from appliance.governance import Governance
+from appliance.halting import Halts
 from appliance.holds import Holds
 from appliance.inspector import Inspector
 from appliance.officers import Officers
@@ -152,6 +153,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             directory=Directory(routes, settings.aliases),
             providers=providers,
             holds=holds,
+            halts=Halts(governance),
         )
         officers = Officers(
             governance, recorder, pseudonyms, lambda: (*load_governed(settings), settings.policy_path.resolve())

@@ -38,6 +38,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     errors.NotThereError: (404, "invalid_request_error", "not_found"),
     errors.PolicyRejectedError: (409, "invalid_request_error", "policy_rejected"),
     errors.PolicyRefusedError: (403, "policy_refusal", "policy_refused"),
+    errors.StoppedError: (403, "policy_refusal", "stopped"),
     errors.AnswerWithheldError: (403, "policy_refusal", "answer_withheld"),
     errors.NotReadyError: (503, "service_unavailable", "not_ready"),
     errors.RecordingError: (503, "service_unavailable", "audit_unavailable"),

@@ -3,7 +3,7 @@
 from policies.bundle import Policy, Profile, files_of, load_policy, read_policy, shipped_policy_path
 from policies.cases import Case, CaseFile, load_cases, outcome_of
 from policies.custom import ClassEntry, CustomFile, RuleEntry, load_custom, read_custom
-from policies.decision import Context, Decision, Destination, Ruling, admit, evaluate
+from policies.decision import Context, Decision, Destination, Ruling, admit, evaluate, stopped
 from policies.detector import Detector, DetectorSettings, problems_of_recognizers, scan
 from policies.difference import differences
 from policies.entities import TITLES, Category, Entity
@@ -109,6 +109,7 @@ __all__ = [
     "restore",
     "scan",
     "shipped_policy_path",
+    "stopped",
     "surrogate",
     "suspicions_of_answer",
     "suspicions_of_request",

@@ -125,6 +125,11 @@ def admit(policy: Policy, found: Mapping[Entity, int], context: Context) -> tupl
     return tuple(_everywhere(policy, purpose, context, personal=bool(personal or context.subjects)))
 
 
+def stopped(context: Context, destination: Destination, stops: Collection[Stop]) -> tuple[Rule, ...]:
+    """The rules of the kill switches among `stops` that a request under way to `destination` falls under."""
+    return (*_stopped(context, stops), *_stopped_there(destination, stops))
+
+
 class _Case(msgspec.Struct, frozen=True):
     """What is the same for all destinations. `bits` and `fixed` are the kinds present, and those that cannot be masked."""
 
@@ -142,16 +147,7 @@ def _everywhere(policy: Policy, purpose: Purpose, context: Context, *, personal:
     """What keeps the request from going anywhere. `personal`: personal data were found, or a person was named."""
     if not policy.in_force(context.day):
         yield statutes.POLICY_NOT_IN_FORCE
-    if context.stops:
-        for kind, names in (
-            (StopKind.APP, (context.app,)),
-            (StopKind.KEY, (context.key_id,)),
-            (StopKind.PURPOSE, (context.purpose,)),
-            (StopKind.SUBJECT, context.subjects),
-            (StopKind.CONSENT, (context.consent,) if context.consent else ()),
-        ):
-            if any((kind, name) in context.stops for name in names):
-                yield statutes.STOPPED[kind]
+    yield from _stopped(context, context.stops)
     if not purpose.in_force(context.day):
         yield statutes.PURPOSE_NOT_IN_FORCE
     if personal and purpose.basis is Basis.CONSENT and not context.consent:
@@ -160,6 +156,28 @@ def _everywhere(policy: Policy, purpose: Purpose, context: Context, *, personal:
         yield statutes.NO_DECISION_CONSENT
     if personal and purpose.collects and not context.primary_record:
         yield statutes.NO_PRIMARY_RECORD
+
+
+def _stopped(context: Context, stops: Collection[Stop]) -> Iterator[Rule]:
+    if not stops:
+        return
+    for kind, names in (
+        (StopKind.APP, (context.app,)),
+        (StopKind.KEY, (context.key_id,)),
+        (StopKind.PURPOSE, (context.purpose,)),
+        (StopKind.SUBJECT, context.subjects),
+        (StopKind.CONSENT, (context.consent,) if context.consent else ()),
+    ):
+        if any((kind, name) in stops for name in names):
+            yield statutes.STOPPED[kind]
+
+
+def _stopped_there(destination: Destination, stops: Collection[Stop]) -> Iterator[Rule]:
+    if not stops:
+        return
+    for kind, name in ((StopKind.ROUTE, destination.route), (StopKind.RECIPIENT, destination.recipient)):
+        if name and (kind, name) in stops:
+            yield statutes.STOPPED[kind]
 
 
 def _unfit(policy: Policy, purpose: Purpose, context: Context) -> Iterator[Rule]:
@@ -172,10 +190,7 @@ def _unfit(policy: Policy, purpose: Purpose, context: Context) -> Iterator[Rule]
 def _there(case: _Case, destination: Destination) -> Iterator[Rule]:
     """What keeps the request from going to this destination, whatever its rules say of the kinds found."""
     policy, purpose, context = case.policy, case.purpose, case.context
-    if context.stops:
-        for kind, name in ((StopKind.ROUTE, destination.route), (StopKind.RECIPIENT, destination.recipient)):
-            if name and (kind, name) in context.stops:
-                yield statutes.STOPPED[kind]
+    yield from _stopped_there(destination, context.stops)
     for rule in policy.closing:
         if rule.closes(destination.residency, purpose.id):
             yield rule

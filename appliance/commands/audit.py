@@ -119,6 +119,7 @@ _STATUS = {
     Status.FAILED: "поставщик не ответил",
     Status.INTERRUPTED: "поставщик оборвал ответ",
     Status.WITHHELD: "ответ не выдан: политика или проверяющий",
+    Status.STOPPED: "остановлено сотрудником",
     Status.ABORTED: "прервано с нашей стороны",
     Status.UNKNOWN: "неизвестно: процесс был остановлен",
 }

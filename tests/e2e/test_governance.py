@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import signal
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,12 @@ import httpx
 import pytest
 
 from appliance.endorsement import Role, endorse
-from appliance.events import Booted, Intent, PolicyChanged, Refused, StopChanged
+from appliance.events import Booted, Intent, Outcome, PolicyChanged, Refused, StopChanged
 from appliance.settings import load_governed, load_settings
 from audit import Signer, create_signing_key, load_signing_key
 from policies import PolicyFileError, load_policy
 from tests.e2e.running import Installed, Process, Running, running
-from tests.e2e.upstream import Upstream
+from tests.e2e.upstream import Reply, Upstream
 
 STAFF = """
 [[staff]]
@@ -30,6 +31,13 @@ file = "state/keys/petrova"
 id = "sidorov"
 duties = ["operator"]
 file = "state/keys/sidorov"
+"""
+VECTORS = """
+[[providers]]
+kind = "openai_compatible"
+name = "vectors"
+base_url = "{upstream}"
+models = [{{ name = "v", residency = "ru", country = "RU", recipient = "partner", task = "embedding" }}]
 """
 PERSONAL = "Позвоните: Иванов Пётр Сергеевич, +7 916 123-45-67."
 
@@ -76,6 +84,61 @@ def test_a_stop_closes_what_it_names_with_the_next_request_and_until_it_is_lifte
     if kind in {"subject", "consent"}:
         assert name not in (governed.settings.stops_path.read_text() + repr(governed.events()) + str(listed))
     assert governed.verify().ok
+
+
+def test_a_stop_breaks_off_an_answer_that_streams(governed, upstream):
+    go_on = threading.Event()
+    upstream.replies = [Reply("слово за словом " * 20_000, hold=go_on)]
+    body = {"model": "cloud", "stream": True, "messages": [{"role": "user", "content": "Расскажи сказку."}]}
+    with running(governed) as service, staff(service) as officer:
+        with service.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            begun = next(line for line in lines if '"content":"слово' in line)
+            stopped = officer.post("/v1/admin/stops", json={"kind": "recipient", "name": "partner"})
+            rest = [line for line in lines if line]
+            still = service.chat(model="local")
+        go_on.set()
+        assert upstream.hung_up.wait(30)
+
+    assert begun
+    assert '"code":"stopped"' in rest[-1]
+    assert "stopped-recipient" in rest[-1]
+    assert not any('"content"' in line for line in rest)
+    assert (stopped.status_code, still.status_code) == (200, 200)
+    assert [outcome.status for outcome in governed.events(Outcome)] == ["stopped", "completed"]
+    assert governed.verify().ok
+
+
+@pytest.mark.parametrize("address", ["/v1/chat/completions", "/v1/embeddings"])
+def test_a_stop_ends_a_call_that_waits_for_its_provider(tmp_path, upstream, address):
+    governed = Installed(tmp_path, upstream.base_url, extra=STAFF + VECTORS.format(upstream=upstream.base_url))
+    with running(governed) as service, staff(service) as officer:
+        upstream.on_call = lambda _: officer.post("/v1/admin/stops", json={"kind": "app", "name": "tests-app"})
+        told = {"messages": [{"role": "user", "content": "Привет"}]} if "chat" in address else {"input": "Привет"}
+        refused = service.http.post(address, json={"model": "cloud" if "chat" in address else "vectors", **told})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "stopped")
+    assert refused.headers["X-Audit-Record"] == str(governed.events(Outcome)[0].intent)
+    assert [outcome.status for outcome in governed.events(Outcome)] == ["stopped"]
+    assert len(upstream.received) == 1
+
+
+def test_nothing_is_tried_again_after_a_stop(tmp_path, upstream):
+    installed = Installed(tmp_path, upstream.base_url, extra=STAFF, router="retries = 5\n")
+    failed = threading.Event()
+    upstream.replies = [Reply(status=503, raw=b"{}", headers={"Retry-After": "2"})]
+    upstream.on_call = lambda _: failed.set()
+    answers = []
+    with running(installed) as service, staff(service) as officer:
+        asking = threading.Thread(target=lambda: answers.append(service.chat(model="cloud")))
+        asking.start()
+        assert failed.wait(30)
+        officer.post("/v1/admin/stops", json={"kind": "purpose", "name": "general"})
+        asking.join()
+
+    assert answers[0].status_code == 403
+    assert "stopped-purpose" in answers[0].json()["error"]["message"]
+    assert len(upstream.received) == len(installed.events(Intent)) == 1
 
 
 def test_a_stop_of_a_person_leaves_other_people_alone(governed):

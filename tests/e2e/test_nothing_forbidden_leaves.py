@@ -24,6 +24,7 @@ from appliance.errors import GatewayError
 from appliance.events import Intent, decode
 from appliance.gateway import Gateway
 from appliance.governance import Governance
+from appliance.halting import Halts
 from appliance.holds import Holds
 from appliance.inspector import Call, Inspector
 from appliance.recorder import Recorder
@@ -275,6 +276,7 @@ def test_no_forbidden_residency_is_called_and_no_hidden_value_leaves(
         inspector=Inspector(governance, detector, Pseudonyms(b"k" * 32)),
         recorder=recorder,
         holds=Holds(recorder, 1.0),
+        halts=Halts(governance),
         dispatcher=Dispatcher(router, HealthBoard([route.id for route in known], router.health), pause=no_pause),
         accounting=Accounting(load_tariffs(None), dict.fromkeys(providers, "testing")),
         directory=Directory(known, (AliasSettings("chain", tuple(route.id for route in chain)),)),
