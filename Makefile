@@ -121,6 +121,8 @@ $(VENV)-rivals/.ready: tests/bench/pii/rivals.txt
 
 bench: setup-dev
 	$(BIN)/python tests/bench/bench_gateway.py
+	$(BIN)/python tests/bench/bench_masking.py
+	$(BIN)/python tests/bench/bench_policy.py
 	$(BIN)/python tests/bench/audit/bench_append.py
 	$(BIN)/python tests/bench/pii/bench_detector.py
 	$(BIN)/python tests/bench/providers/bench_openai_compatible.py

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from appliance.auth import Principal, Pseudonyms
+from appliance.borders import borders, joined
 from appliance.declaration import Declaration
 from appliance.errors import InspectionError, PurposeError, UninspectableError
 from appliance.governance import Governance
@@ -116,8 +117,8 @@ class Inspector:
         policy = self.policy
         purpose = self.purpose(principal, call.declared.purpose)
         fields = _collect(call.request)
-        found = await self._find([_text(field) for field in fields])
-        findings = dict(zip(fields, found, strict=True))
+        findings = await self._findings(call.request, fields)
+        found = tuple(findings.values())
         fixed = frozenset(finding.entity for field, each in findings.items() if not field.maskable for finding in each)
         identities = await self.identities(fields, found)
         secret = self._pseudonyms.conversation_key(principal.app, call.declared.conversation or "")
@@ -183,6 +184,18 @@ class Inspector:
             for finding in each
         }
         return identify(values) if len(values) <= _FEW else await asyncio.to_thread(identify, values)
+
+    async def _findings(
+        self, request: ChatRequest | EmbeddingRequest, fields: Sequence[Field]
+    ) -> dict[Field, tuple[Finding, ...]]:
+        """What stands in each field, and across the borders of parts."""
+        at_borders = borders(request)
+        found = await self._find([*map(_text, fields), *(border.text for border in at_borders)])
+        findings = dict(zip(fields, found, strict=False))
+        for border, each in zip(at_borders, found[len(fields) :], strict=True):
+            for field, piece in border.pieces(each):
+                findings[field] = joined(findings[field], [piece])
+        return findings
 
     async def _find(self, texts: Sequence[Text]) -> tuple[tuple[Finding, ...], ...]:
         try:

@@ -88,7 +88,7 @@ def check_command(folder: Path | None, settings_file: Path | None, state: Path) 
 @click.option("--consent", help="Ссылка на согласие.")
 @click.option("--primary-record", help="Ссылка на запись в российской базе.")
 @click.option("--policy", "folder", type=_FOLDER, help="Другая политика вместо действующей.")
-@click.option("--outgoing", is_flag=True, help="Показать и текст, который ушёл бы.")
+@click.option("--outgoing", is_flag=True, help="Показать и всё, что ушло бы.")
 @click.option("--json", "as_json", is_flag=True, help="В JSON.")
 @with_settings
 def explain_command(  # noqa: PLR0913, PLR0917  (one option each)
@@ -342,8 +342,22 @@ def _show(result: Explained, leaves: dict[str, ChatRequest]) -> None:
     console.print(table)
     for route, request in leaves.items():
         console.print(f"\n[bold]На {escape(route)} ушло бы:[/]")
-        for message in request.messages:
-            console.print(escape(f"{message.role}: {message.content}"))
+        console.print(
+            escape(
+                msgspec.json.format(msgspec.json.encode(_shortened(msgspec.to_builtins(request))), indent=1).decode()
+            ),
+            soft_wrap=True,
+        )
+
+
+def _shortened(value: object) -> object:
+    """The same without what is not there."""
+    match value:
+        case dict():
+            return {name: _shortened(each) for name, each in value.items() if each not in (None, "", (), [], {})}
+        case list() | tuple():
+            return [_shortened(each) for each in value]
+    return value
 
 
 def _replayed(settings: Settings, policy: Policy, days: int) -> Replayed:

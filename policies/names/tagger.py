@@ -123,9 +123,11 @@ def _name_at(words: list[_Word], place: int, lower: str) -> tuple[int, float] | 
     found = _full_name(run, announced) or _initials(run) or _pair(run, announced) or _single(run, announced, lower)
     if found is None:
         return None
-    count, _ = found
+    count, score = found
     if count > 1 and _is_renowned(run[:count]):
         return count, NOBODY
+    if score == PROBABLE and word.capital and _INTRODUCED.search(lower, max(0, word.start - 12), word.start):
+        found = count, ANNOUNCED
     return (count, NOBODY) if _belongs_to_a_thing(word.start, run[count - 1].end, lower, count) else found
 
 
@@ -334,6 +336,7 @@ _ANNOUNCE = re.compile(
     r"|customer|patient|fio|name|last_?name|first_?name|surname|full_?name|owner|holder|contact|author)"
     r"[.\"']{0,2}[ \t]{0,3}[:=,>-]{0,2}[ \t\n]{0,3}[\"'«(]?)$"
 )
+_INTRODUCED = re.compile(r"(?<![a-z])(?:my name is|mr\.?|mrs\.?|ms\.?) $")  # nothing but a person comes after these
 # What is named after people, whole names included. A museum or a prize is not here: they have directors and laureates.
 _NAMESAKE = re.compile(
     r"(?<![а-яё])(?:ул\.?|улиц\w{1,2}|просп\.?|проспект\w{0,2}|пр-т\w?|пер\.|переул\w{2,3}|пл\.|площад\w{1,2}"

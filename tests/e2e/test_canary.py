@@ -96,7 +96,7 @@ def test_no_seeded_value_is_in_a_file_of_ours_or_in_our_output(upstream: Upstrea
         502,
         502,
     ]
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "cases" not in path.parts]
     assert len(files) > 6
     for name, content in [("output", output), *((path.name, path.read_bytes()) for path in files)]:
         for canary in CANARIES:
