@@ -52,6 +52,19 @@ def test_personal_data_goes_to_the_cloud_hidden_and_comes_back_whole(client: ope
         assert value not in upstream.received[0].text
 
 
+@pytest.mark.parametrize("size", [1, 3, 11, 40])
+def test_a_value_across_the_borders_of_parts_is_hidden_and_comes_back(
+    client: openai.OpenAI, upstream: Upstream, size: int
+) -> None:
+    parts = [{"type": "text", "text": PERSONAL[at : at + size]} for at in range(0, len(PERSONAL), size)]
+    answer = client.chat.completions.create(model="cloud", messages=[{"role": "user", "content": parts}])
+
+    assert answer.choices[0].message.content == PERSONAL
+    sent = "".join(part["text"] for part in upstream.received[0].body["messages"][0]["content"])
+    for value in (NAME, "Иванов", PHONE, SNILS):
+        assert value not in sent
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 5, 1000])
 def test_a_stream_comes_back_whole_however_it_is_cut(client: openai.OpenAI, upstream: Upstream, cut: int) -> None:
     upstream.replies = [Reply(cut=cut)]
