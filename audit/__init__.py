@@ -12,16 +12,18 @@ from audit.errors import (
     LogDamagedError,
     LogFileError,
     LogInUseError,
+    SubjectHeldError,
     UnknownEntryError,
     VerificationError,
     WriteFailure,
 )
 from audit.export import export_bundle
 from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key, load_signing_key
-from audit.log import AuditLog, LogSettings
+from audit.log import AuditLog, LogSettings, Renewed
 from audit.reader import AuditReader
 from audit.report import Damage, Report, explain
 from audit.verify import verify_file
+from audit.writer import Erased
 
 __all__ = [
     "MAX_BODY",
@@ -34,6 +36,7 @@ __all__ = [
     "Checkpoint",
     "Damage",
     "Entry",
+    "Erased",
     "ExportError",
     "Finding",
     "InvalidEntryError",
@@ -44,8 +47,10 @@ __all__ = [
     "LogSettings",
     "OpenedEntry",
     "Receipt",
+    "Renewed",
     "Report",
     "Signer",
+    "SubjectHeldError",
     "UnknownEntryError",
     "VerificationError",
     "Verifier",

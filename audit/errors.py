@@ -7,6 +7,7 @@ AuditError
 ├── LogFileError             the database cannot be used: absent, read-only, foreign, or owned by somebody else
 │   └── LogInUseError        another process is writing it
 ├── LogDamagedError          stored bytes contradict their hashes, their keys or the signed checkpoint
+├── SubjectHeldError         a subject that is not to be erased, because a hold says so
 ├── UnknownEntryError        no entry has this number
 ├── ExportError              a bundle could not be written
 └── VerificationError        a verdict: the file does not show what its signed checkpoint says; `seq` names the record
@@ -93,6 +94,13 @@ class LogDamagedError(AuditError):
     def __init__(self, message: str, seq: int | None = None) -> None:
         super().__init__(message)
         self.seq = seq
+
+
+class SubjectHeldError(AuditError):
+    """A hold wins over erasure (152-ФЗ ст. 21 ч. 6)."""
+
+    def __init__(self) -> None:
+        super().__init__("сведения о субъекте удерживаются и не могут быть отвязаны; сначала снимите удержание")
 
 
 class UnknownEntryError(AuditError):

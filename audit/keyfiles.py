@@ -38,9 +38,14 @@ def create_signing_key(path: Path, origin: str) -> None:
     _create(public, (signer.verifier.vkey + "\n").encode(), 0o644)
 
 
+def subject_keys_beside(kek_file: Path) -> Path:
+    """Where the file of subjects' keys lies unless it was said otherwise."""
+    return kek_file.with_name(f"{kek_file.stem}-subjects.json")
+
+
 def load_kek(path: Path) -> bytes:
     """The key-encryption key. Raises KeyFileError."""
-    key = _read(path)
+    key = read_key_file(path)
     if len(key) != KEK_SIZE:
         raise KeyFileError(f"`{path}`: в файле ключа {len(key)} байт, нужно {KEK_SIZE}")
     return key
@@ -51,7 +56,7 @@ def load_signing_key(path: Path) -> Signer:
     malformed = KeyFileError(f"`{path}`: это не ключ подписи журнала")
     try:
         # Base64 may hold plus signs, a name may not: split from the left.
-        private, key, name, key_id, encoded = _read(path).decode("utf-8").removesuffix("\n").split("+", 4)
+        private, key, name, key_id, encoded = read_key_file(path).decode("utf-8").removesuffix("\n").split("+", 4)
         material = base64.b64decode(encoded, validate=True)
     except (UnicodeDecodeError, ValueError, binascii.Error):
         raise malformed from None
@@ -101,7 +106,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> bytes:
+def read_key_file(path: Path) -> bytes:
+    """What a file for its owner alone holds. Raises KeyFileError."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

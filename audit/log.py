@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from audit.entry import Entry, OpenedEntry, Receipt, check_entry
 from audit.errors import AuditWriteError, KeyFileError, UnknownEntryError, WriteFailure
-from audit.keyfiles import load_kek, load_signing_key
+from audit.generations import Generations
+from audit.keyfiles import load_kek, load_signing_key, subject_keys_beside
 from audit.logfile import prepare_file, prepare_folder, write_lock
-from audit.reader import Opener
+from audit.reader import Opener, numbers_of
 from audit.sealing import Kek
 from audit.store import (
     SQLITE_VERSION,
@@ -26,12 +27,14 @@ from audit.store import (
     connect_writer,
     open_channel,
 )
-from audit.writer import BatchWriter
+from audit.writer import BatchWriter, Erased
 
 _BATCH = 512  # entries in one transaction, at most
 _BATCH_BYTES = 1 << 23  # of bodies in one transaction: the entry that passes it is the last
 _WAITING = 16384  # entries in the queue, at most: beyond, the disk has stopped and memory must not follow
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _Waiting: TypeAlias = tuple[Entry, asyncio.Future[Receipt]]
 
 
@@ -42,7 +45,20 @@ class LogSettings(Struct, frozen=True):
     kek_file: Path
     signing_key_file: Path
     origin: str  # the log's name; the signing key was made for it
+    subject_keys_file: Path | None = None  # written by the log itself; None: beside the KEK
     max_bytes: int | None = None  # of the database file, not counting its write-ahead log; None: up to the disk
+
+    @property
+    def subject_keys(self) -> Path:
+        """The file of the keys that wrap subjects' keys."""
+        return self.subject_keys_file or subject_keys_beside(self.kek_file)
+
+
+class Renewed(Struct, frozen=True):
+    """Subjects' keys wrapped anew: under which generation, and whether the write-ahead log could be emptied at once."""
+
+    generation: int
+    wal_emptied: bool
 
 
 class AuditLog:
@@ -53,7 +69,11 @@ class AuditLog:
 
     sqlite_version = SQLITE_VERSION
 
-    def __init__(self, writing: Channel, reading: Channel, writer: BatchWriter, opener: Opener) -> None:
+    def __init__(
+        self, writing: Channel, reading: Channel, writer: BatchWriter, opener: Opener, generations: Generations
+    ) -> None:
+        self._generations = generations
+        self._renewing = asyncio.Lock()
         self._writing = writing
         self._reading = reading
         self._writer = writer
@@ -71,6 +91,7 @@ class AuditLog:
         Raises KeyFileError (a key file, or a key of another log), LogInUseError, LogFileError, LogDamagedError, AuditWriteError.
         """
         kek = Kek(await asyncio.to_thread(load_kek, settings.kek_file))
+        generations = await asyncio.to_thread(Generations.load, settings.subject_keys, kek)
         signer = await asyncio.to_thread(load_signing_key, settings.signing_key_file)
         if signer.name != settings.origin:
             raise KeyFileError(f"ключ подписи сделан для журнала `{signer.name}`, а не `{settings.origin}`")
@@ -79,9 +100,11 @@ class AuditLog:
         with write_lock(path):
             await asyncio.to_thread(prepare_file, path)
             async with open_channel(path, partial(connect_writer, path, settings.max_bytes)) as writing:
-                writer = await writing.run(BatchWriter.start, kek, signer)
+                writer = await writing.run(BatchWriter.start, kek, signer, generations)
                 async with open_channel(path, partial(connect_reader, path)) as reading:
-                    log = cls(writing, reading, writer, Opener(kek))
+                    log = cls(writing, reading, writer, Opener(kek, generations), generations)
+                    if generations.pending:
+                        await log.renew_subject_keys()  # an interrupted one is finished before anything else
                     sequencer = asyncio.create_task(log._sequence(), name="audit-sequencer")
                     try:
                         yield log
@@ -115,6 +138,45 @@ class AuditLog:
     async def unclosed(self) -> tuple[int, ...]:
         """Numbers of the opened entries without a closing one, oldest first: after a crash, its orphans."""
         return await self._reading.run(Database.unclosed)
+
+    async def of_subject(self, subject: bytes) -> list[int]:
+        """Numbers of the entries that have this subject, oldest first. Raises LogDamagedError."""
+        return await self._reading.run(numbers_of, self._generations, subject)
+
+    async def erase_subject(self, subject: bytes) -> Erased:
+        """Cut the tie between a person and their records: their key, the index and the references go; the records and all proofs stay.
+
+        Older copies of the database open until `renew_subject_keys`. Raises SubjectHeldError, AuditWriteError.
+        """
+        return await self._alter(self._writer.erase, subject)
+
+    async def hold_subject(self, subject: bytes, *, held: bool) -> bool:
+        """Keep a subject from being erased, or no longer; False when nothing changed. Raises AuditWriteError."""
+        return await self._alter(self._writer.hold, subject, held=held)
+
+    async def renew_subject_keys(self) -> Renewed:
+        """Wrap every surviving subject's key anew and destroy what wrapped them before: older copies then hold no key that opens.
+
+        Entries are recorded meanwhile. What is interrupted is finished at the next start. Raises KeyFileError, AuditWriteError.
+        """
+        async with self._renewing:
+            generation = await self._writing.run(self._writer.begin_generation)
+            after: bytes | None = b""
+            while after is not None:
+                after = await self._alter(self._writer.rewrap, after)
+            return Renewed(generation, await self._writing.run(self._writer.end_generation))
+
+    async def _alter(
+        self, function: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Change rows other than records. A failure that does not pass blocks the log, as it does for a batch."""
+        if self._blocked is not None and not self._blocked.passes:
+            raise AuditWriteError(self._blocked)
+        try:
+            return await self._writing.run(function, *args, **kwargs)
+        except AuditWriteError as error:
+            self._blocked = self._blocked if error.reason.passes else error.reason
+            raise
 
     @property
     def size(self) -> int:

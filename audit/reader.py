@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +12,30 @@ from msgspec import structs
 
 from audit.entry import OpenedEntry
 from audit.errors import KeyFileError, LogDamagedError, UnknownEntryError
-from audit.keyfiles import load_kek
+from audit.generations import Generations
+from audit.keyfiles import load_kek, subject_keys_beside
 from audit.leaf import PREFIX_SIZE, Record, record_fault, unpack_header
-from audit.sealing import EPOCH, INDEX, SLOT_SIZE, SUBJECT, EpochKey, IndexKey, Kek, SubjectKey, open_body, open_slot
+from audit.sealing import (
+    EPOCH,
+    INDEX,
+    SLOT_SIZE,
+    EpochKey,
+    IndexKey,
+    Kek,
+    SubjectKey,
+    months_between,
+    open_body,
+    open_slot,
+)
 from audit.store import Database, open_reader
 
 
 class Opener:
     """Decrypts records of one log. Keeps the epoch keys it has unwrapped."""
 
-    def __init__(self, kek: Kek) -> None:
+    def __init__(self, kek: Kek, generations: Generations) -> None:
         self._kek = kek
+        self._generations = generations
         self._epochs: dict[bytes, EpochKey] = {}
         self._index: IndexKey | None = None
 
@@ -57,10 +71,22 @@ class Opener:
             return None
         if self._index is None:
             self._index = index_key(database, self._kek)
-        row = database.subject_key(key_id=self._index.mask(reference, header, slot))
-        if row is None:
+        key_id = self._index.mask(reference, header, slot)
+        row = database.subject_key(key_id=key_id)
+        if row is not None and row.generation < self._generations.current:
+            row = database.subject_key(key_id=key_id)  # it may have been wrapped anew since
+        if row is None or self._generations.is_destroyed(row):
             return None
-        return open_slot(SubjectKey(row.key_id, self._kek.unwrap(SUBJECT, row)), header[:PREFIX_SIZE], slot, sealed)
+        return open_slot(self._generations.unwrap(row)[0], header[:PREFIX_SIZE], slot, sealed)
+
+
+def find_subject(database: Database, generations: Generations, subject: bytes) -> SubjectKey | None:
+    """The key of a subject; None when there is none, or no longer. Raises KeyFileError."""
+    for tag in generations.tags(subject):
+        row = database.subject_key(tag=tag)
+        if row is not None:
+            return generations.unwrap(row)[0]
+    return None
 
 
 def check_kek_of(database: Database, kek: Kek) -> None:
@@ -81,18 +107,20 @@ def index_key(database: Database, kek: Kek) -> IndexKey:
 class AuditReader:
     """Entries in the clear, for one thread. Sees what is committed at the moment of each call."""
 
-    def __init__(self, database: Database, opener: Opener) -> None:
+    def __init__(self, database: Database, opener: Opener, generations: Generations) -> None:
         self._database = database
         self._opener = opener
+        self._generations = generations
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, kek_file: Path) -> Iterator[AuditReader]:
-        """A reader of a log. Raises KeyFileError, LogFileError."""
+    def open(cls, path: Path, kek_file: Path, subject_keys_file: Path | None = None) -> Iterator[AuditReader]:
+        """A reader of a log; without a name the file of subjects' keys lies beside the KEK. Raises KeyFileError, LogFileError."""
         kek = Kek(load_kek(kek_file))
+        generations = Generations.load(subject_keys_file or subject_keys_beside(kek_file), kek)
         with open_reader(path) as database:
             check_kek_of(database, kek)
-            yield cls(database, Opener(kek))
+            yield cls(database, Opener(kek, generations), generations)
 
     @property
     def size(self) -> int:
@@ -112,3 +140,17 @@ class AuditReader:
         end = self.size if stop is None else min(stop, self.size)
         for record in self._database.records(max(0, start), end, reverse=reverse):
             yield self._opener.open(self._database, record)
+
+    def of_subject(self, subject: bytes) -> list[int]:
+        """Numbers of the entries that have this subject, oldest first, by the blind index. Raises KeyFileError, LogDamagedError."""
+        return numbers_of(self._database, self._generations, subject)
+
+
+def numbers_of(database: Database, generations: Generations, subject: bytes) -> list[int]:
+    """Numbers of the entries that have a subject, oldest first."""
+    key = find_subject(database, generations, subject)
+    first = next(database.records(0, 1), None)
+    if key is None or first is None:
+        return []
+    months = months_between(int.from_bytes(first.header[14:22]), time.time_ns() // 1000)
+    return sorted({seq for month in months for seq in database.indexed(key.monthly_tag(month))})

@@ -7,7 +7,7 @@ which entries are still open, and how a key holder finds a subject. Rows there m
 from __future__ import annotations
 
 APPLICATION_ID = 0x4C4F4731  # "LOG1", at offset 68 of the file
-LAYOUT = 1  # PRAGMA user_version
+LAYOUT = 2  # PRAGMA user_version
 
 SCHEMA = {
     # INVARIANT: records are never deleted, and their header and hash never change (two triggers hold it).
@@ -64,8 +64,14 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
     seq INTEGER NOT NULL,
     PRIMARY KEY (tag, seq)
 ) STRICT, WITHOUT ROWID""",
+    "subject_holds": """CREATE TABLE subject_holds (
+    key_id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID""",
     "open_entries": """CREATE TABLE open_entries (
     seq INTEGER PRIMARY KEY
 ) STRICT""",
 }
 """Name → the statement that makes it, exactly as SQLite keeps it in `sqlite_schema`."""
+
+SCHEMAS = {LAYOUT: SCHEMA, 1: {name: made for name, made in SCHEMA.items() if name != "subject_holds"}}
+"""Every layout that can be read. Of the first, which was never released, only records and checkpoints: subjects were tied otherwise."""

@@ -2,11 +2,14 @@
 
     KEK (file) ── wraps ──┬─ epoch key, fresh at every start ─┬─ record key      HMAC(epoch, "rec"    ‖ salt ‖ seq ‖ time)
                           │                                   └─ commitment key  HMAC(epoch, "commit" ‖ salt ‖ seq ‖ time)
-                          ├─ index key ─┬─ name of a subject's key   HMAC(index, "subject-key" ‖ subject)
-                          │             ├─ monthly blind index       HMAC(index, subject ‖ yyyymm)
-                          │             └─ mask of a slot reference  HMAC(index, "slot-reference" ‖ salt ‖ seq ‖ slot)
-                          └─ subject key, random ── slot key         HMAC(subject key, "slot" ‖ salt ‖ seq ‖ time ‖ slot)
+                          ├─ index key ── mask of a slot reference   HMAC(index, "slot-reference" ‖ salt ‖ seq ‖ slot)
+                          └─ generation key (a file of its own) ─┬─ name of a subject's key   HMAC(generation, "subject-key" ‖ subject)
+                                                                 └─ wraps ── subject key, random, with the subject
 
+    subject key ─┬─ slot key             HMAC(subject key, "slot" ‖ salt ‖ seq ‖ time ‖ slot)
+                 └─ monthly blind index  HMAC(subject key, "index" ‖ yyyymm)
+
+All that leads from a person to records hangs on the generation key: with it gone, no other key here finds them in an old copy.
 One key seals one message, so the nonce is constant: handing over the 32 bytes of one record key discloses one record and no other.
 A machine rolled back to a snapshot may derive the same key again; GCM-SIV then reveals at most that two messages were equal.
 """
@@ -87,20 +90,48 @@ class SubjectKey(Struct, frozen=True):
     key_id: bytes
     key: bytes
 
+    def monthly_tag(self, month: bytes) -> bytes:
+        """Where the subject's records of a month (`yyyymm`, UTC) are found."""
+        return _hmac(self.key, b"index" + month)[:ID_SIZE]
+
+
+class SubjectRow(Struct, frozen=True):
+    """A subject's key as it is stored: sealed with the subject under the key of a generation, found by a tag under that key."""
+
+    key_id: bytes
+    tag: bytes
+    generation: int
+    wrapped: bytes
+    key_check: bytes
+
+
+class SubjectKek:
+    """The key of one generation: it wraps subjects' keys and names them."""
+
+    def __init__(self, key: bytes) -> None:
+        self.material = key
+        self._kek = Kek(key)
+
+    def tag(self, subject: bytes) -> bytes:
+        """Where the subject's key is found."""
+        return _hmac(self.material, b"subject-key" + subject)[:ID_SIZE]
+
+    def wrap_subject(self, key: SubjectKey, subject: bytes, generation: int) -> SubjectRow:
+        """The row of a subject's key."""
+        row = self._kek.wrap(SUBJECT, key.key_id, key.key + subject)
+        return SubjectRow(key.key_id, self.tag(subject), generation, row.wrapped, row.key_check)
+
+    def unwrap_subject(self, row: SubjectRow) -> tuple[SubjectKey, bytes]:
+        """The key in a row, and the subject. Raises KeyFileError."""
+        plain = self._kek.unwrap(SUBJECT, WrappedKey(row.key_id, row.wrapped, row.key_check))
+        return SubjectKey(row.key_id, plain[:KEY_SIZE]), plain[KEY_SIZE:]
+
 
 class IndexKey:
-    """The key behind everything the side tables show instead of a subject."""
+    """The key that hides which subject's key sealed a slot."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-
-    def subject_tag(self, subject: bytes) -> bytes:
-        """Where the subject's key is found."""
-        return _hmac(self._key, b"subject-key" + subject)[:ID_SIZE]
-
-    def monthly_tag(self, subject: bytes, month: bytes) -> bytes:
-        """Where the subject's records of a month (`yyyymm`, UTC) are found."""
-        return _hmac(self._key, subject + month)[:ID_SIZE]
 
     def mask(self, key_id: bytes, header: bytes, slot: int) -> bytes:
         """A subject key's id hidden for one slot of one record, and back: the operation is its own inverse."""
@@ -115,8 +146,18 @@ def key_check(key: bytes) -> bytes:
 
 def month_of(time_us: int) -> bytes:
     """The month of a UTC time as `yyyymm`."""
-    moment = time.gmtime(time_us // 1_000_000)
+    moment = _moment(time_us)
     return b"%04d%02d" % (moment.tm_year, moment.tm_mon)
+
+
+def _moment(time_us: int) -> time.struct_time:
+    return time.gmtime(time_us // 1_000_000)
+
+
+def months_between(first_us: int, last_us: int) -> list[bytes]:
+    """Every month from one UTC time to another, both included."""
+    low, high = (moment.tm_year * 12 + moment.tm_mon - 1 for moment in map(_moment, (first_us, max(first_us, last_us))))
+    return [b"%04d%02d" % (month // 12, month % 12 + 1) for month in range(low, high + 1)]
 
 
 def seal_body(epoch: EpochKey, prefix: bytes, entry: Entry) -> bytes:

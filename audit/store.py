@@ -11,12 +11,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from audit.errors import AuditError, AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
 from audit.leaf import Record
-from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA
-from audit.sealing import WrappedKey
+from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA, SCHEMAS
+from audit.sealing import SubjectRow, WrappedKey
 
 SQLITE_VERSION = sqlite3.sqlite_version
 SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -35,6 +35,10 @@ _RECORD = "seq, coalesce(CAST(header AS BLOB), x''), coalesce(CAST(leaf_hash AS 
 _WRAPPED = (
     "coalesce(CAST(key_id AS BLOB), x''), coalesce(CAST(wrapped AS BLOB), x''), coalesce(CAST(key_check AS BLOB), x'')"
 )
+_SUBJECT = (
+    "coalesce(CAST(key_id AS BLOB), x''), coalesce(CAST(tag AS BLOB), x''), CAST(generation AS INTEGER),"
+    " coalesce(CAST(wrapped AS BLOB), x''), coalesce(CAST(key_check AS BLOB), x'')"
+)
 _FORWARD = f"SELECT {_RECORD} FROM records WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT {_PAGE}"  # noqa: S608  (our own constants)
 _BACKWARD = f"SELECT {_RECORD} FROM records WHERE seq >= ? AND seq < ? ORDER BY seq DESC LIMIT {_PAGE}"  # noqa: S608  (our own constants)
 
@@ -51,7 +55,7 @@ class NewRows(Struct, frozen=True):
     """Everything one batch adds, sealed."""
 
     records: Sequence[tuple[int, bytes, bytes, bytes, bytes]]
-    subject_keys: Sequence[tuple[bytes, WrappedKey]]  # tag, key
+    subject_keys: Sequence[SubjectRow]
     slots: Sequence[tuple[int, int, bytes]]  # seq, slot, masked reference
     index: Sequence[tuple[bytes, int]]  # monthly tag, seq
     opened: Sequence[tuple[int]]
@@ -133,11 +137,24 @@ class Database:
         rows = self._fetch(query, role.decode(), key_id, key_id)
         return WrappedKey(*rows[0]) if rows else None
 
-    def subject_key(self, *, tag: bytes | None = None, key_id: bytes | None = None) -> WrappedKey | None:
+    def subject_key(self, *, tag: bytes | None = None, key_id: bytes | None = None) -> SubjectRow | None:
         """A subject's key by tag or by id; None once it was destroyed."""
         column, value = ("tag", tag) if tag is not None else ("key_id", key_id)
-        rows = self._fetch(f"SELECT {_WRAPPED} FROM subject_keys WHERE {column} = ?", value)  # noqa: S608  (one of two words)
-        return WrappedKey(*rows[0]) if rows else None
+        rows = self._fetch(f"SELECT {_SUBJECT} FROM subject_keys WHERE {column} = ?", value)  # noqa: S608  (one of two words)
+        return SubjectRow(*rows[0]) if rows else None
+
+    def subject_keys(self, after: bytes, limit: int) -> list[SubjectRow]:
+        """Subjects' keys in the order of their ids, those beyond `after`."""
+        query = f"SELECT {_SUBJECT} FROM subject_keys WHERE key_id > ? ORDER BY key_id LIMIT ?"  # noqa: S608  (our own constant)
+        return [SubjectRow(*row) for row in self._fetch(query, after, limit)]
+
+    def indexed(self, tag: bytes) -> list[int]:
+        """Numbers of the records that a tag of the monthly index leads to."""
+        return [row[0] for row in self._fetch("SELECT seq FROM subject_index WHERE tag = ? ORDER BY seq", tag)]
+
+    def is_held(self, key_id: bytes) -> bool:
+        """Whether a subject's key is kept from being destroyed."""
+        return bool(self._fetch("SELECT 1 FROM subject_holds WHERE key_id = ?", key_id))
 
     def slot_references(self, seq: int) -> dict[int, bytes]:
         """Slot → masked reference to the key that seals it."""
@@ -179,7 +196,10 @@ class Database:
         many = self._connection.executemany
         many("INSERT INTO records (seq, header, leaf_hash, body, subjects) VALUES (?, ?, ?, ?, ?)", rows.records)
         if rows.slots:
-            self._insert_keys("subject_keys (tag, generation, key_id, wrapped, key_check)", rows.subject_keys)
+            many(
+                "INSERT INTO subject_keys (key_id, tag, generation, wrapped, key_check) VALUES (?, ?, ?, ?, ?)",
+                [structs.astuple(row) for row in rows.subject_keys],
+            )
             many("INSERT INTO subject_slots (seq, slot, reference) VALUES (?, ?, ?)", rows.slots)
             many("INSERT OR IGNORE INTO subject_index (tag, seq) VALUES (?, ?)", rows.index)
         if rows.opened:
@@ -204,14 +224,39 @@ class Database:
 
     def put_key(self, role: bytes, key: WrappedKey) -> None:
         """Add a wrapped key. Only inside `transaction`."""
-        self._insert_keys("keys (role, generation, key_id, wrapped, key_check)", [(role.decode(), key)])
-
-    def _insert_keys(self, target: str, keys: Sequence[tuple[str | bytes, WrappedKey]]) -> None:
-        generation = "(SELECT max(generation) FROM keks)"
-        self._connection.executemany(
-            f"INSERT INTO {target} VALUES (?, {generation}, ?, ?, ?)",  # noqa: S608  (our own constants)
-            [(name, key.key_id, key.wrapped, key.key_check) for name, key in keys],
+        self._connection.execute(
+            "INSERT INTO keys (role, generation, key_id, wrapped, key_check)"
+            " VALUES (?, (SELECT max(generation) FROM keks), ?, ?, ?)",
+            (role.decode(), key.key_id, key.wrapped, key.key_check),
         )
+
+    def put_subject_keys(self, rows: Sequence[SubjectRow]) -> None:
+        """Replace the rows of these subjects' keys, or add them. Only inside `transaction`."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO subject_keys (key_id, tag, generation, wrapped, key_check) VALUES (?, ?, ?, ?, ?)",
+            [structs.astuple(row) for row in rows],
+        )
+
+    def delete_subject(self, key_id: bytes, tags: Sequence[bytes], slots: Sequence[tuple[int, int]]) -> None:
+        """Delete a subject's key and every row that leads to it. Only inside `transaction`."""
+        self._connection.execute("DELETE FROM subject_keys WHERE key_id = ?", (key_id,))
+        self._connection.executemany("DELETE FROM subject_index WHERE tag = ?", [(tag,) for tag in tags])
+        self._connection.executemany("DELETE FROM subject_slots WHERE seq = ? AND slot = ?", slots)
+
+    def hold(self, key_id: bytes, *, held: bool) -> None:
+        """Keep a subject's key from being destroyed, or no longer. Only inside `transaction`."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO subject_holds (key_id) VALUES (?)"
+            if held
+            else "DELETE FROM subject_holds WHERE key_id = ?",
+            (key_id,),
+        )
+
+    def truncate_wal(self) -> bool:
+        """Move everything out of the write-ahead log and empty it; False when a reader holds it back."""
+        with _reading():
+            busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
 
     def _fetch(self, query: str, *values: int | bytes | str | None) -> list[Any]:
         with _reading():
@@ -288,6 +333,7 @@ def connect_writer(path: Path, max_bytes: int | None) -> sqlite3.Connection:
     try:
         # FULL: the write-ahead log is synced at every commit. The page size is set before the first page is written.
         _pragmas(connection, page_size=4096, synchronous="FULL", wal_autocheckpoint=1000, journal_size_limit=1 << 26)
+        _pragmas(connection, secure_delete="ON")  # what is deleted is overwritten with zeros
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise LogFileError(f"`{path}`: файловая система не даёт вести журнал упреждающей записи (WAL)")
         if max_bytes is not None:
@@ -295,7 +341,11 @@ def connect_writer(path: Path, max_bytes: int | None) -> sqlite3.Connection:
             _pragmas(connection, max_page_count=max(1, max_bytes // page_size))
         if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
             _create_schema(connection)
-        _check_schema(connection, path)
+        if _check_schema(connection, path) != LAYOUT:
+            raise LogFileError(
+                f"`{path}`: журнал начат предварительной версией. Проверить и выгрузить его можно и теперь;"
+                " чтобы вести новый, переместите его файлы вместе с ключами"
+            )
     except _SQLITE_ERRORS as error:
         connection.close()
         raise _open_error(error, path) from error
@@ -345,13 +395,18 @@ def _create_schema(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
+    """The file's layout, one that this version can read. Raises LogFileError."""
     identity = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     found = connection.execute(
         "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     ).fetchall()
-    if identity != (APPLICATION_ID, LAYOUT) or dict(found) != SCHEMA:
+    application: int
+    layout: int
+    application, layout = identity
+    if application != APPLICATION_ID or layout not in SCHEMAS or dict(found) != SCHEMAS[layout]:
         raise LogFileError(f"`{path}`: это не журнал или журнал другой версии")
+    return layout
 
 
 @contextmanager

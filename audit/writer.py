@@ -13,22 +13,23 @@ from msgspec import Struct
 
 from audit.checkpoint import Signer
 from audit.entry import Entry, Receipt
-from audit.errors import KeyFileError, LogDamagedError, VerificationError
+from audit.errors import KeyFileError, LogDamagedError, SubjectHeldError, VerificationError
+from audit.generations import Generations
 from audit.leaf import pack_prefix, record_fault
 from audit.merkle import Frontier, leaf_hash
-from audit.reader import check_kek_of, index_key
+from audit.reader import check_kek_of, find_subject, index_key
 from audit.sealing import (
     EPOCH,
     ID_SIZE,
     INDEX,
     KEY_SIZE,
-    SUBJECT,
     EpochKey,
     IndexKey,
     Kek,
     SubjectKey,
-    WrappedKey,
+    SubjectRow,
     month_of,
+    months_between,
     seal_body,
     seal_slot,
 )
@@ -37,6 +38,7 @@ from audit.store import Database, NewRows, TreeRow
 _KEEP_EVERY = 1000  # records between two kept checkpoints, at most
 _KEEP_AFTER_NS = 1_000_000_000  # time between two kept checkpoints, at most, while records come
 _TAIL = 1024  # records checked again at every start; a power of two
+_REWRAPPED = 500  # subjects' keys wrapped anew in one transaction
 _SUBJECTS_KEPT = 4096  # subject keys held in memory
 
 
@@ -45,6 +47,12 @@ class Head(Struct, frozen=True):
 
     tree: Frontier
     note: str
+
+
+class Erased(Struct, frozen=True):
+    """What cutting a subject off did: how many records led to it. None is no error: nothing was there."""
+
+    records: int
 
 
 class BatchWriter:
@@ -57,7 +65,7 @@ class BatchWriter:
         self._kept = 0, 0  # size of the last kept checkpoint, monotonic ns when it was kept
 
     @classmethod
-    def start(cls, database: Database, kek: Kek, signer: Signer) -> BatchWriter:
+    def start(cls, database: Database, kek: Kek, signer: Signer, generations: Generations) -> BatchWriter:
         """Check what is there, or begin a new log; seal from now on under a fresh epoch key.
 
         Raises KeyFileError, LogDamagedError, AuditWriteError.
@@ -68,10 +76,14 @@ class BatchWriter:
             row = database.tree()
         check_kek_of(database, kek)
         head = _checked_head(database, row, signer)
+        if not generations.current:
+            if database.subject_keys(b"", 1):
+                raise KeyFileError("нет файла ключей субъектов этого журнала; верните его")
+            generations.begin()
         epoch = EpochKey(os.urandom(ID_SIZE), os.urandom(KEY_SIZE))
         with database.transaction():
             database.put_key(EPOCH, kek.wrap(EPOCH, epoch.epoch_id, epoch.key))
-        return cls(signer, _Sealer(kek, epoch, index_key(database, kek)), head)
+        return cls(signer, _Sealer(generations, epoch, index_key(database, kek)), head)
 
     def write(self, database: Database, entries: Sequence[Entry]) -> list[Receipt]:
         """Receipts of the entries, in order, once all of them are on disk. Raises AuditWriteError: then nothing has changed."""
@@ -97,6 +109,59 @@ class BatchWriter:
         self._sealer.remember(batch.fresh)
         return batch.receipts
 
+    def erase(self, database: Database, subject: bytes) -> Erased:
+        """Delete the subject's key and all that leads to it. Raises SubjectHeldError, AuditWriteError."""
+        with database.transaction():
+            key = self._sealer.known(database, subject)
+            if key is None:
+                return Erased(0)
+            if database.is_held(key.key_id):
+                raise SubjectHeldError
+            first = next(database.records(0, 1), None)
+            since = time.time_ns() // 1000 if first is None else int.from_bytes(first.header[14:22])
+            tags = [key.monthly_tag(month) for month in months_between(since, time.time_ns() // 1000)]
+            numbers = [seq for tag in tags for seq in database.indexed(tag)]
+            database.delete_subject(key.key_id, tags, self._sealer.slots_of(database, key, numbers))
+        self._sealer.forget(subject)
+        return Erased(len(numbers))
+
+    def hold(self, database: Database, subject: bytes, *, held: bool) -> bool:
+        """Keep a subject from being erased, or no longer; False when nothing changed. Raises AuditWriteError."""
+        batch = _Batch(self.head.tree.size)
+        with database.transaction():
+            key = self._sealer.known(database, subject)
+            if key is None:
+                if not held:
+                    return False
+                key = self._sealer.fresh(batch, subject)
+                database.put_subject_keys(batch.subject_keys)
+            changed = database.is_held(key.key_id) != held
+            database.hold(key.key_id, held=held)
+        return changed
+
+    def begin_generation(self, _: Database) -> int:
+        """A new generation of subjects' keys, or the one whose beginning was interrupted. Raises KeyFileError."""
+        return (
+            self._sealer.generations.current if self._sealer.generations.pending else self._sealer.generations.begin()
+        )
+
+    def rewrap(self, database: Database, after: bytes) -> bytes | None:
+        """Wrap some more subjects' keys under the newest generation; where to go on, or None at the end. Raises AuditWriteError."""
+        generations = self._sealer.generations
+        with database.transaction():
+            rows = database.subject_keys(after, _REWRAPPED)
+            dead = [row for row in rows if generations.is_destroyed(row)]  # of a database put back from a backup
+            earlier = [row for row in rows if row.generation < generations.current and row not in dead]
+            database.put_subject_keys([generations.wrap(*generations.unwrap(row)) for row in earlier])
+            for row in dead:
+                database.delete_subject(row.key_id, (), ())
+        return rows[-1].key_id if rows else None
+
+    def end_generation(self, database: Database) -> bool:
+        """Destroy the earlier generations; whether the write-ahead log could be emptied too. Raises KeyFileError."""
+        self._sealer.generations.destroy_before(self._sealer.generations.current)
+        return database.truncate_wal()
+
 
 class _Batch:
     """The rows of one batch while it is being sealed."""
@@ -106,7 +171,7 @@ class _Batch:
         self.receipts: list[Receipt] = []
         self.fresh: dict[bytes, SubjectKey] = {}  # subjects met for the first time: known only once committed
         self.records: list[tuple[int, bytes, bytes, bytes, bytes]] = []
-        self.subject_keys: list[tuple[bytes, WrappedKey]] = []
+        self.subject_keys: list[SubjectRow] = []
         self.slots: list[tuple[int, int, bytes]] = []
         self.index: list[tuple[bytes, int]] = []
         self.opened: list[tuple[int]] = []
@@ -119,8 +184,8 @@ class _Batch:
 class _Sealer:
     """Turns entries into rows under the keys of this run."""
 
-    def __init__(self, kek: Kek, epoch: EpochKey, index: IndexKey) -> None:
-        self._kek = kek
+    def __init__(self, generations: Generations, epoch: EpochKey, index: IndexKey) -> None:
+        self.generations = generations
         self._epoch = epoch
         self._index = index
         self._boot_id = _boot_id()
@@ -156,19 +221,37 @@ class _Sealer:
             key = self._known.get(subject) or batch.fresh.get(subject) or self._subject_key(database, batch, subject)
             sealed.append(seal_slot(key, prefix, slot, subject))
             batch.slots.append((batch.next_seq, slot, self._index.mask(key.key_id, prefix, slot)))
-            batch.index.append((self._index.monthly_tag(subject, month), batch.next_seq))
+            batch.index.append((key.monthly_tag(month), batch.next_seq))
         return b"".join(sealed)
 
     def _subject_key(self, database: Database, batch: _Batch, subject: bytes) -> SubjectKey:
-        tag = self._index.subject_tag(subject)
-        row = database.subject_key(tag=tag)
-        if row is not None:
-            key = SubjectKey(row.key_id, self._kek.unwrap(SUBJECT, row))
-        else:
-            key = SubjectKey(os.urandom(ID_SIZE), os.urandom(KEY_SIZE))
-            batch.subject_keys.append((tag, self._kek.wrap(SUBJECT, key.key_id, key.key)))
+        key = find_subject(database, self.generations, subject) or self.fresh(batch, subject)
         batch.fresh[subject] = key
         return key
+
+    def known(self, database: Database, subject: bytes) -> SubjectKey | None:
+        """The subject's key, if it has one."""
+        return self._known.get(subject) or find_subject(database, self.generations, subject)
+
+    def fresh(self, batch: _Batch, subject: bytes) -> SubjectKey:
+        """A new key for a subject, its row added to the batch."""
+        key = SubjectKey(os.urandom(ID_SIZE), os.urandom(KEY_SIZE))
+        batch.subject_keys.append(self.generations.wrap(key, subject))
+        return key
+
+    def forget(self, subject: bytes) -> None:
+        """Let go of a subject's key that was destroyed."""
+        self._known.pop(subject, None)
+
+    def slots_of(self, database: Database, key: SubjectKey, numbers: Sequence[int]) -> list[tuple[int, int]]:
+        """Number and slot of every place among these records that this key sealed."""
+        return [
+            (record.seq, slot)
+            for number in numbers
+            for record in database.records(number, number + 1)
+            for slot, reference in database.slot_references(number).items()
+            if self._index.mask(reference, record.header, slot) == key.key_id
+        ]
 
 
 def _begin(database: Database, kek: Kek, signer: Signer) -> None:

@@ -177,7 +177,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(settings: Lo
     "statement",
     [
         "CREATE TABLE visits (id)",
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 9",
         "PRAGMA application_id = 1",
         "CREATE TRIGGER quiet AFTER INSERT ON records BEGIN DELETE FROM open_entries; END",
         "DROP TRIGGER records_stay",

@@ -24,6 +24,7 @@ from audit.sealing import (
     WrappedKey,
     commitment,
     month_of,
+    months_between,
     open_body,
     open_slot,
     record_key,
@@ -116,11 +117,24 @@ def test_a_slot_reference_is_masked_differently_everywhere_and_unmasks() -> None
 
 
 def test_the_blind_index_changes_with_the_month_and_is_as_documented() -> None:
-    index = IndexKey(bytes(32))
+    key = SubjectKey(b"k" * 16, bytes(32))
     june, july = (month_of(moment * 1_000_000) for moment in (1_782_863_999, 1_782_864_000))
     assert (june, july) == (b"202606", b"202607")
-    assert index.monthly_tag(b"s" * 16, june) == hmac.digest(bytes(32), b"s" * 16 + b"202606", "sha256")[:16]
-    assert index.monthly_tag(b"s" * 16, june) != index.monthly_tag(b"s" * 16, july)
+    assert key.monthly_tag(june) == hmac.digest(bytes(32), b"index202606", "sha256")[:16]
+    assert key.monthly_tag(june) != key.monthly_tag(july)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "months"),
+    [
+        (0, 0, [b"197001"]),
+        (1_782_863_999, 1_782_864_000, [b"202606", b"202607"]),
+        (1_735_689_599, 1_740_000_000, [b"202412", b"202501", b"202502"]),
+        (1_782_864_000, 0, [b"202607"]),  # a clock that was set back
+    ],
+)
+def test_every_month_from_one_time_to_another(first: int, last: int, months: list[bytes]) -> None:
+    assert months_between(first * 1_000_000, last * 1_000_000) == months
 
 
 def test_a_wrapped_key_opens_under_its_own_kek_role_and_id_only() -> None:

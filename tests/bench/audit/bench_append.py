@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 from audit import AuditLog, Entry, LogSettings, create_kek, create_signing_key
+from audit.generations import Generations
 from audit.keyfiles import load_signing_key
 from audit.logfile import prepare_file
 from audit.sealing import Kek
@@ -48,7 +49,9 @@ def bench_seal(folder: Path) -> None:
     prepare_file(made.path)
     connection = connect_writer(made.path, None)
     database = Database(connection, made.path)
-    writer = BatchWriter.start(database, Kek(made.kek_file.read_bytes()), load_signing_key(made.signing_key_file))
+    kek = Kek(made.kek_file.read_bytes())
+    generations = Generations.load(made.subject_keys, kek)
+    writer = BatchWriter.start(database, kek, load_signing_key(made.signing_key_file), generations)
     writer.write(database, [entry(number) for number in range(200)])
     for name, entries in {
         "body 400 B": [Entry(1, 1, BODY)] * 100,
