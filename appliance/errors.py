@@ -7,6 +7,8 @@ GatewayError
 ├── NotAllowedError            the key may not do this
 │   └── DutyError              a member of staff without the duty for it
 ├── NotThereError              what staff asked for is not there
+├── SubjectHeldError           a person who is not to be cut off from the log, because a hold says so
+├── CustodyError               the log could not do what an officer asked of it
 ├── PolicyRejectedError        a policy that cannot come into force: the old one stays
 ├── AuthenticationError        no key, or a key that is not ours
 ├── PolicyRefusedError         no route of any permitted residency: rules and articles inside
@@ -61,6 +63,14 @@ class DutyError(NotAllowedError):
 
 class NotThereError(GatewayError):
     """There is no such stop, held answer or the like; or no longer."""
+
+
+class SubjectHeldError(GatewayError):
+    """A hold wins over erasure (152-ФЗ ст. 21 ч. 6). In Russian."""
+
+
+class CustodyError(GatewayError):
+    """The log could not be searched or changed as asked. In Russian."""
 
 
 class PolicyRejectedError(GatewayError):

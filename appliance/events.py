@@ -238,14 +238,14 @@ class HoldAct(StrEnum):
 
 
 class StopChanged(msgspec.Struct, frozen=True, array_like=True):
-    """A stop was laid or lifted. Of people and consents only the pseudonym is kept."""
+    """A stop was laid or lifted. Of a consent the pseudonym is kept; a person is in the compartment, and `target` empty."""
 
     KIND: ClassVar[int] = 40
 
     request_id: Id
     officer: Id
     kind: StopKind
-    target: Id
+    target: str
     laid: bool
     ground: Reference = ""
 
@@ -281,6 +281,76 @@ class HoldDecided(msgspec.Struct, frozen=True, array_like=True):
     intent: int
     officer: Id
     act: HoldAct
+
+
+class ReadWhat(StrEnum):
+    """What was read of the log."""
+
+    SUBJECT = "subject"  # the numbers of the records of one person
+
+
+class LogRead(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody read the log (ПП 1119 п. 15). The person looked for is in the compartment."""
+
+    KIND: ClassVar[int] = 50
+
+    request_id: Id
+    officer: Id
+    what: ReadWhat
+    records: int
+    ground: Reference = ""
+
+
+class ErasureAsked(msgspec.Struct, frozen=True, array_like=True):
+    """A person is to be cut off from their records (152-ФЗ ст. 21); who it is stands in the compartment, until it is done.
+
+    The commitment is to the customer's own identifier: who has that, and the record's key, can show whom this was about.
+    """
+
+    KIND: ClassVar[int] = 51
+
+    request_id: Id
+    officer: Id
+    ground: Reference = ""
+
+
+class SubjectErased(msgspec.Struct, frozen=True, array_like=True):
+    """It was done: the key of the person is gone, and what wrapped it before. Closes its ErasureAsked.
+
+    `records`: how many other records led to the person. `wal_emptied`: the write-ahead log, whose remains open to nobody, was emptied too.
+    `held`: nothing was done, because of a hold.
+    """
+
+    KIND: ClassVar[int] = 52
+
+    asked: int
+    records: int
+    generation: int
+    wal_emptied: bool
+    held: bool
+
+
+class SubjectHold(msgspec.Struct, frozen=True, array_like=True):
+    """A person is not to be erased, or may be again (152-ФЗ ст. 21 ч. 6)."""
+
+    KIND: ClassVar[int] = 53
+
+    request_id: Id
+    officer: Id
+    held: bool
+    ground: Reference = ""
+
+
+class KeysRenewed(msgspec.Struct, frozen=True, array_like=True):
+    """The keys of all subjects were wrapped anew, and what wrapped them before is gone."""
+
+    KIND: ClassVar[int] = 54
+
+    request_id: Id
+    officer: Id
+    generation: int
+    wal_emptied: bool
+    ground: Reference = ""
 
 
 class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
@@ -332,6 +402,11 @@ Event = (
     | StopChanged
     | PolicyChanged
     | HoldDecided
+    | LogRead
+    | ErasureAsked
+    | SubjectErased
+    | SubjectHold
+    | KeysRenewed
     | AuthFailed
     | Booted
     | ShutDown
@@ -351,6 +426,11 @@ KINDS: dict[int, type[Event]] = {
         StopChanged,
         PolicyChanged,
         HoldDecided,
+        LogRead,
+        ErasureAsked,
+        SubjectErased,
+        SubjectHold,
+        KeysRenewed,
         AuthFailed,
         Booted,
         ShutDown,
@@ -364,14 +444,21 @@ _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in KINDS.ite
 
 
 def entry(event: Event, *, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Entry:
-    """The log's entry for an event. An Intent opens, its Outcome closes."""
+    """The log's entry for an event. An Intent opens, its Outcome closes; so does a demand of erasure, and its act."""
+    match event:
+        case Outcome():
+            closes: int | None = event.intent
+        case SubjectErased():
+            closes = event.asked
+        case _:
+            closes = None
     return Entry(
         kind=event.KIND,
         schema=SCHEMA,
         body=_ENCODER.encode(event),
         subjects=subjects,
-        opens=isinstance(event, Intent),
-        closes=event.intent if isinstance(event, Outcome) else None,
+        opens=isinstance(event, Intent | ErasureAsked),
+        closes=closes,
         commit_to=commit_to,
     )
 

@@ -133,6 +133,9 @@ class Officers:
         return policy, receipt.seq
 
     async def _record(self, officer: Officer, request_id: str, order: StopOrder, *, laid: bool) -> int:
+        if order.kind is StopKind.SUBJECT:  # a person belongs into the compartment, from which they can be erased
+            event = StopChanged(request_id, officer.id, order.kind, "", laid, order.ground)
+            return (await self._recorder.append(event, (bytes.fromhex(order.target),))).seq
         event = StopChanged(request_id, officer.id, order.kind, order.target, laid, order.ground)
         return (await self._recorder.append(event)).seq
 

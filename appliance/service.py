@@ -11,9 +11,10 @@ from appliance import __version__
 from appliance.accounting import Accounting
 from appliance.analysis import Analyst
 from appliance.auth import Keyring, Officer, Principal, Pseudonyms
+from appliance.custody import Custody
 from appliance.dispatch import Dispatcher
-from appliance.errors import AuthenticationError, NotReadyError, RecordingError
-from appliance.events import AuthFailed, Booted, Outcome, Resumed, ShutDown, Status, entry
+from appliance.errors import AuthenticationError, NotReadyError, RecordingError, SubjectHeldError
+from appliance.events import AuthFailed, Booted, ErasureAsked, Outcome, Resumed, ShutDown, Status, entry
 from appliance.gateway import Gateway
 from appliance.governance import Governance
 from appliance.halting import Halts
@@ -37,6 +38,7 @@ class Surfaces(NamedTuple):
     privacy: Privacy
     officers: Officers
     holds: Holds
+    custody: Custody
 
 
 class Service:
@@ -50,7 +52,7 @@ class Service:
         log: AuditLog,
         providers: dict[str, Provider],
     ) -> None:
-        self.gateway, self.analyst, self.privacy, self.officers, self.holds = surfaces
+        self.gateway, self.analyst, self.privacy, self.officers, self.holds, self.custody = surfaces
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -138,7 +140,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     routes = routes_of(settings.providers)
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(AuditLog.open(settings.log))
-        orphans = await _close_orphans(log)
+        orphans, erasures = await _close_orphans(log)
         detector = await stack.enter_async_context(Detector.open(settings.detector))
         providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
         board = HealthBoard([route.id for route in routes], settings.router.health)
@@ -160,19 +162,28 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         )
         chats = tuple(route for route in routes if route.task is Task.CHAT)
         privacy = Privacy(inspector, recorder, Seal(pseudonyms), chats)
-        surfaces = Surfaces(gateway, Analyst(inspector, recorder), privacy, officers, holds)
+        custody = Custody(log, recorder, pseudonyms)
+        surfaces = Surfaces(gateway, Analyst(inspector, recorder), privacy, officers, holds, custody)
         service = Service(settings, keyring, surfaces, log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
+        with suppress(SubjectHeldError):  # recorded as such
+            await custody.resume(erasures)
         stack.push_async_callback(service.close)
         yield service
 
 
-async def _close_orphans(log: AuditLog) -> int:
-    """Intents that a crash left open get their Outcome: what became of them is unknown, and that is what is written."""
-    orphans = await log.unclosed()
-    for seq in orphans:
+async def _close_orphans(log: AuditLog) -> tuple[int, list[int]]:
+    """Intents that a crash left open get their Outcome: what became of them is unknown, and that is what is written.
+
+    How many they were, and the demands of erasure that were not carried out.
+    """
+    intents: list[int] = []
+    erasures: list[int] = []
+    for seq in await log.unclosed():
+        (erasures if (await log.read(seq)).kind == ErasureAsked.KIND else intents).append(seq)
+    for seq in intents:
         await log.append(entry(Outcome(intent=seq, status=Status.UNKNOWN)))
-    return len(orphans)
+    return len(intents), erasures
 
 
 def _booted(policy: Policy, detector: Detector, routes: tuple[str, ...], log: AuditLog, orphans: int) -> Booted:

@@ -36,6 +36,8 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     errors.NotAllowedError: (403, "permission_error", "purpose_not_allowed"),
     errors.DutyError: (403, "permission_error", "duty_required"),
     errors.NotThereError: (404, "invalid_request_error", "not_found"),
+    errors.SubjectHeldError: (409, "invalid_request_error", "subject_held"),
+    errors.CustodyError: (503, "service_unavailable", "audit_unavailable"),
     errors.PolicyRejectedError: (409, "invalid_request_error", "policy_rejected"),
     errors.PolicyRefusedError: (403, "policy_refusal", "policy_refused"),
     errors.StoppedError: (403, "policy_refusal", "stopped"),

@@ -20,11 +20,14 @@ from appliance.events import (
     Analyzed,
     AuthFailed,
     Booted,
+    ErasureAsked,
     Event,
     Explained,
     HoldAct,
     HoldDecided,
     Intent,
+    KeysRenewed,
+    LogRead,
     Masked,
     Outcome,
     PolicyChanged,
@@ -34,6 +37,8 @@ from appliance.events import (
     ShutDown,
     Status,
     StopChanged,
+    SubjectErased,
+    SubjectHold,
     Unmasked,
     decode,
 )
@@ -181,8 +186,20 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
             return "объяснение", f"{event.app}: {found}; цель {event.purpose}"
         case StopChanged():
             done = "остановлено" if event.laid else "снята остановка"
-            ground = f"; основание {event.ground}" if event.ground else ""
-            return "управление", f"{event.officer}: {done}: {event.kind} {event.target}{ground}"
+            return "управление", f"{event.officer}: {done}: {event.kind} {event.target}{_ground(event.ground)}"
+        case LogRead():
+            return "чтение журнала", f"{event.officer}: записи одного субъекта, {event.records}{_ground(event.ground)}"
+        case ErasureAsked():
+            return "требование", f"{event.officer}: отвязать субъекта от записей{_ground(event.ground)}"
+        case SubjectErased():
+            if event.held:
+                return "не отвязан", f"по записи {event.asked}: сведения удерживаются"
+            return "субъект отвязан", f"по записи {event.asked}: записей {event.records}, поколение {event.generation}"
+        case SubjectHold():
+            done = "не удалять сведения о субъекте" if event.held else "удержание снято"
+            return "удержание", f"{event.officer}: {done}{_ground(event.ground)}"
+        case KeysRenewed():
+            return "ключи", f"{event.officer}: ключи субъектов обновлены, поколение {event.generation}"
         case PolicyChanged():
             if not event.accepted:
                 return "политика", f"не принята, ошибок: {event.problems}; действует прежняя"
@@ -201,6 +218,10 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
             return "остановка", f"запросов принято: {event.requests}"
         case None:
             return "?", "запись более новой версии"
+
+
+def _ground(ground: str) -> str:
+    return f"; основание {ground}" if ground else ""
 
 
 def _counts(found: Mapping[Entity, int]) -> str:

@@ -83,7 +83,68 @@ async def deny(request: _Request, service: NamedDependency[Service], name: FromP
     return _answer({"approved": False}, await service.holds.decide(officer, name, approve=False))
 
 
-HANDLERS = [stops, lay_stop, lift_stop, policy, reload_policy, holds, hold, approve, deny]
+@post("/v1/admin/subjects/search", status_code=200)
+async def find_subject(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """The numbers of the records that speak of a person."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_subject(await request.body())
+    numbers, record = await service.custody.search(officer, _id(request), asked.subject, asked.ground)
+    return _answer({"records": numbers}, record)
+
+
+@post("/v1/admin/subjects/erase", status_code=200)
+async def erase_subjects(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Cut people off from their records."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_erasure(await request.body())
+    erasures = await service.custody.erase(officer, _id(request), asked.subjects, asked.ground)
+    return _answer({"erasures": [wire.erasure_shown(each) for each in erasures]})
+
+
+@post("/v1/admin/subjects/hold", status_code=200)
+async def hold_subject(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Keep a person from being erased."""
+    return await _hold(request, service, held=True)
+
+
+@post("/v1/admin/subjects/unhold", status_code=200)
+async def unhold_subject(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Let a person be erased again."""
+    return await _hold(request, service, held=False)
+
+
+@post("/v1/admin/keys/renew", status_code=200)
+async def renew_keys(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Wrap all subjects' keys anew, so that older copies of the log open to nobody."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_renewal(await request.body() or b"{}")
+    generation, record = await service.custody.renew(officer, _id(request), asked.ground)
+    return _answer({"generation": generation}, record)
+
+
+HANDLERS = [
+    stops,
+    lay_stop,
+    lift_stop,
+    policy,
+    reload_policy,
+    holds,
+    hold,
+    approve,
+    deny,
+    find_subject,
+    erase_subjects,
+    hold_subject,
+    unhold_subject,
+    renew_keys,
+]
+
+
+async def _hold(request: _Request, service: Service, *, held: bool) -> Response[bytes]:
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_subject(await request.body())
+    changed, record = await service.custody.hold(officer, _id(request), asked.subject, asked.ground, held=held)
+    return _answer({"held": held, "changed": changed}, record)
 
 
 def _id(request: _Request) -> str:
