@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from appliance.commands import custody
 from appliance.commands.options import chosen, fail, with_settings
 from appliance.events import (
     Analyzed,
@@ -49,6 +50,10 @@ from policies import Entity, Verdict
 @click.group(name="audit")
 def audit_group() -> None:
     """Журнал: прочитать, проверить, выгрузить для проверяющего."""
+
+
+for _command in custody.COMMANDS:
+    audit_group.add_command(_command)
 
 
 @audit_group.command(name="list")

@@ -24,17 +24,21 @@ def find_short(lower: str, headings: Headings) -> Iterator[Finding]:
 def _score(number: Number, labelled: bool) -> float:
     if _YEAR.search(number.before) and number.digits[:2] in {"19", "20"}:
         return 0.0
+    if _IN_ADDRESS.search(number.before):
+        return 0.0
     return LABELLED if labelled and len(number.written) - len(number.digits) <= 2 else 0.0
 
 
 _YEAR = re.compile(r"(?<![а-яё])(?:с|в|во|за|на|по|до|от|к) $")  # «табельный учёт с 2024»
+
+_IN_ADDRESS = re.compile(r"[?&]tab=$")  # which leaf of a page is open
 
 _SHORT = re.compile(
     r"(?<![а-яё])(?:таб(?:ельн[а-яё]{2,3})?\.? ?(?:№|номер[а-яё]?|ном\.?)?|т\.? ?н\.|т/н)[ :№]{0,3}"
     r"(?P<number>[а-яёa-z]{1,3}-[0-9]{2,3}|(?<=[№:. ])[0-9]{3})(?![0-9a-zа-яё.,/-])(?! (?:шт|руб|стр|раз|час|г|дн|лет|мес|%))"
 )
 _COLUMN = re.compile(
-    r"таб(?:\.|ельн\w*|\b)|т[./]н|tab(?:el)?[ _]?(?:no|num|n|id)|(?:emp|employee|personnel|staff) ?(?:id|no|num|number|code)"
+    r"таб(?:\.|ельн\w*|\b)|т[./]н|tab(?:el)?[ _]?(?:no|num|n|id)|tab$|(?:emp|employee|personnel|staff) ?(?:id|no|num|number|code)"
 )
 _CELL = re.compile(r"(?:[а-яёa-z]{1,4}[ -]?)?[0-9]{2,8}(?:-[0-9]{1,4})?")
 
@@ -42,7 +46,8 @@ IDENTIFIER = Identifier(
     entity=Entity.EMPLOYEE_ID,
     lengths=frozenset({4, 5, 6, 7, 8}),
     label=(
-        r"таб(?:\.|ельн\w*|(?= ?[№n:]))(?: ?№| номер\w*|[ .]{0,2}ном\w*| n)?|таб|табел[ья] (?:№|номер\w*)|т/н"
+        r"таб(?:\.|ельн\w*|(?= ?[№n:]))(?: ?№| номер\w*|[ .]{0,2}ном\w*| n)?|таб|табел[ья] (?:№|номер\w*)|т/н|tab(?=$|[\"'] ?:)"
+        r"|бейдж\w{0,2}|badge(?:[ _]?(?:no|num|number|id))?|пропуск\w{0,2}(?= ?[№:]| номер)|(?<=\()пропуск"
         r"|тн(?! ?вэд)|т\. ?н\.?(?=[ :№]{0,3}(?:[а-яёa-z]{1,3}-?)?$)|tab(?:el)?[ _]?(?:no|num|number|n|id|nomer)"
         r"|(?:employee|emp|staff|personnel|worker)[ _]?(?:id|no|num|number|code|n)|personnel"
         r"|(?:номер|код|id|№|ид)[ _-](?:сотрудник|работник|персонал)\w*|сотрудник\w{0,3} (?:с номером"
@@ -72,6 +77,15 @@ EXAMPLES = (
     Example("таб 512", ("512",)),
     Example("personnel_number: P-004512", ("P-004512",)),
     Example("табельный: 451", ("451",)),
+    Example("табельные 71-204, 71-219 и мой 71-233", ("71-204", "71-219", "71-233")),
+    Example("Таб. номера обоих: 00418 и 02276", ("00418", "02276")),
+    Example('[{"tab": "004512", "fio": "Иванов И.И."}, {"tab": "004519"}]', ("004512", "004519")),
+    Example("бейдж №A-1234, куратор Анна", ("A-1234",)),
+    Example("Зырянова Т. Л. (пропуск 0001877)", ("0001877",)),
+    Example("табельный 10234, 45000 рублей и 12500 аванса", ("10234",)),
+    Example("табельные 10234, 10235, 45000 рублей", ("10234", "10235")),
+    Example("https://example.ru/page?tab=12345"),
+    Example("пропуск 1200 занятий, пропуска 4512 дней"),
     Example("В табеле за 2024 год ошибка"),
     Example("Таблица 12345 не открывается"),
     Example("Заявка INC-12345 закрыта"),

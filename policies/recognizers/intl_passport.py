@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policies.entities import Entity
 from policies.finding import Finding
-from policies.recognizers.identifier import LABELLED, UNLIKELY, UNMISTAKABLE, Example, Identifier, Number
+from policies.recognizers.identifier import LABELLED, LIKELY, UNLIKELY, UNMISTAKABLE, Example, Identifier, Number
 
 
 def find_machine_read(lower: str) -> Iterator[Finding]:
@@ -36,16 +36,25 @@ def find_foreign(lower: str) -> Iterator[Finding]:
 
 def _score(number: Number, labelled: bool) -> float:
     if not labelled:
-        return UNLIKELY  # БИК and КПП have nine digits too
+        # БИК and КПП have nine digits too, but are not written so.
+        return LIKELY if _NUMBERED.fullmatch(number.written) else UNLIKELY
+    if _OR_WAGES.search(number.before) and not (
+        _CANONICAL.fullmatch(number.written) and not _MONEY.match(number.after)
+    ):
+        return UNLIKELY
     return LABELLED if _CANONICAL.fullmatch(number.written) else UNMISTAKABLE
 
 
 _FOREIGN = re.compile(
     r"(?<![а-яёa-z])(?:паспорт[а-яё]{0,3}|passport|удостоверени[а-яё]{1,2} личности)"
     r"(?:[ :№(\"'>=-]|no\.?|n|гражданина|гр\.|(?!издел|оборуд|насос|качес|двигат|безоп|объек|прибор|станк)[а-яё]{4,14}){0,5}[ :№(\"'>=]"
-    r"(?P<number>[a-z]{1,2} ?[0-9]{6,8})(?![0-9a-zа-яё])"
+    # «C01X00T47» is a German one: no vowels, none of the letters that look like digits.
+    r"(?P<number>[a-z]{1,2} ?[0-9]{6,8}|[cfghjk](?=[a-z]{0,7}[0-9])[0-9cfghjklmnprtvwxyz]{8})(?![0-9a-zа-яё])"
 )
 _CANONICAL = re.compile(r"[0-9]{2} ?(?:№ ?)?[0-9]{7}")
+_NUMBERED = re.compile(r"[4-8][0-9] ?№ ?[0-9]{7}")
+_OR_WAGES = re.compile(r"(?<![а-яё])з\.?/?п\.?[ :№]{0,3}$")  # «з/п» and «зп» are a salary too
+_MONEY = re.compile(r" ?(?:руб|р\.|₽|сум|тенге|тг|т\.? ?р|\$|€)")
 _LINE = re.compile(
     r"(?P<number>[0-9]{9})[0-9<]rus(?P<birth>[0-9]{6})[0-9<][mf<](?P<expiry>[0-9]{6}|<{6})[0-9<](?P<rest>[0-9<]{0,16})"
 )
@@ -54,7 +63,7 @@ IDENTIFIER = Identifier(
     entity=Entity.INTL_PASSPORT,
     lengths=frozenset({9}),
     label=(
-        r"загран\w*(?:[ -]паспорт\w*)?|зп|intl|docs? ?p|паспорт\w* (?:\(загран\w*\)|загран\w*)"
+        r"загран\w*(?:[ -]паспорт\w*)?|загр\.? ?(?:пасп\w*|п)|зп|з/п|з/паспорт\w*|intl|docs? ?p|паспорт\w* (?:\(загран\w*\)|загран\w*)"
         r"|(?:international|foreign|travel|intl|abroad)[ _]?(?:passport|document|doc)\w*"
         r"|passport[ _]?(?:intl|international|foreign|abroad)|zagran\w*"
     ),
@@ -83,6 +92,14 @@ EXAMPLES = (
     Example(
         "P<RUSIVANOVA<<ANNA<<<<<<<<<<<<<<<<<<<<<<<<<<<\n7541829369RUS8802141F3105191<<<<<<<<<<<<<<02", ("754182936",)
     ),
+    Example("Коваль Игорь Терентьевич, 02.08.1971, з/п 75 4410927", ("75 4410927",)),
+    Example('<doc type="PSP">762290418</doc>', ("762290418",)),
+    Example("MR KOLESNIK ROMAN DOB 19AUG1986, PP 76 0922184 EXP 04MAR2031", ("76 0922184",)),
+    Example("Документ: 71 № 5583301", ("71 № 5583301",)),
+    Example("гражданка ФРГ, паспорт C4VR82K1P", ("C4VR82K1P",)),
+    Example("з/п 150 000 000 сум, зп 754410927 руб."),
+    Example("Полис 71 № 5583301, заказ 12 № 5583301"),
+    Example("паспорт качества CHRNGVTKL"),
     Example("Паспорт изделия AB123456 приложен к насосу"),
     Example("БИК 044525225"),
     Example("КПП 770701001 в реквизитах"),

@@ -9,6 +9,10 @@ from policies.recognizers.identifier import LABELLED, LIKELY, Example, Identifie
 
 
 def _score(number: Number, labelled: bool) -> float:
+    if len(number.digits) == 6 and not number.prefix:
+        return 0.0
+    if labelled and _TICKET.search(number.before) and not _SERVICE.search(number.before):
+        return 0.0
     if labelled:
         return LABELLED if number.prefix else 0.6 if _CARD.search(number.before) else 0.0
     # «АК 1234567» is also an article number: it takes a word of the service somewhere before.
@@ -16,13 +20,14 @@ def _score(number: Number, labelled: bool) -> float:
 
 
 _CARD = re.compile(r"билет|в/б|military|удостов|приписн")
-_SERVICE = re.compile(r"воен|призыв|в запас|воинск")
+_SERVICE = re.compile(r"воен|призыв|запас[ае]?(?![а-яё])|воинск|в/б|приписн")
+_TICKET = re.compile(r"билет[а-яё]{0,3}[ :№]{1,3}(?:[а-яё]{2} ?-? ?(?:№ ?)?)?$")
 
 IDENTIFIER = Identifier(
     entity=Entity.MILITARY_ID,
-    lengths=frozenset({7}),
+    lengths=frozenset({6, 7}),
     label=(
-        r"воен\w*\.? ?бил\w*|в/б|вб|военник\w*|военн\w*|припис[нк]\w*(?: удостоверени\w*)?|воинск\w* уч[её]т\w*"
+        r"билет\w{0,2} офицер\w*(?: запаса)?|билет\w{0,2}(?=[ :№]{1,3}[а-яё]{2}[ №-]{0,3}$)|воен\w*\.? ?бил\w*|в/б|вб|военник\w*|военн\w*|припис[нк]\w*(?: удостоверени\w*)?|воинск\w* уч[её]т\w*"
         r"|удостоверени\w* личности (?:офицер|военносл|моряк)\w*|military[ _]?(?:id|card|ticket)?|voen\w*(?:[ _]?bil\w*)?"
     ),
     score=_score,
@@ -44,6 +49,9 @@ EXAMPLES = (
     Example("АК 1234567 — военный билет", ("АК 1234567",)),
     Example("Военный билет 1234567", ("1234567",)),
     Example("Для военкомата: Иванов И.И., документ АК 1234567", ("АК 1234567",)),
+    Example("билет офицера запаса УБ № 118037", ("УБ № 118037",)),
+    Example("Военком принял билеты АН 3310427, АН 3310428", ("АН 3310427", "АН 3310428")),
+    Example("Билет АН 3310427 до Тулы, билет ЖД 118037"),
     Example("Артикул АК 1234567"),
     Example("Масса брутто 1234567 кг"),
     Example("Деталь ВР 1234567 снята с производства"),

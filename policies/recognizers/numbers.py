@@ -32,7 +32,7 @@ from policies.recognizers import (
     snils,
     vehicle_doc,
 )
-from policies.recognizers.identifier import THRESHOLD, Identifier, Number
+from policies.recognizers.identifier import MISTYPED, THRESHOLD, Identifier, Number
 from policies.recognizers.tables import Headings
 
 # Where the words of one are the beginning of another's («паспорт», «паспорт ТС»), the longer one comes first.
@@ -58,10 +58,14 @@ IDENTIFIERS = (
 
 def find(text: str, lower: str, headings: Headings) -> Iterator[Finding]:
     """Candidates among the digit runs; they may overlap. `text` and `lower` are the folded text in both letter cases."""
+    row: _Row | None = None
     for run in _RUN.finditer(text):
         groups = [match.span() for match in _GROUP.finditer(run[0])]
         if sum(end - start for start, end in groups) >= _SHORTEST:
-            yield from _classify(text, lower, headings, run, groups)
+            told = (row.goes_on(lower, run) if row else "") or _asked(lower, run)
+            found = list(_classify(text, lower, headings, run, groups, told))
+            row = _row(lower, run, found, row if row and told == row.label else None)
+            yield from found
     yield from _misread(lower)
     yield from series.find(lower, headings, _label_in)
     yield from employee_id.find_short(lower, headings)
@@ -78,6 +82,7 @@ _SHORTEST = 4  # digits
 _LONGEST = 20
 _SHORTEST_WRAPPED = 10  # digits of a number that may go on in the next line
 _SHORTEST_MISREAD = 9
+_FARTHEST = 32  # characters between two numbers of one row
 
 # Digits with at most three separators between them, or the end of a line, or a «+»: a space in a URL.
 # Separators and digits are disjoint: the scan never
@@ -113,6 +118,22 @@ _LINK = re.compile(r"[ ,(\"']{0,3}(?:-{1,2} ?)?(?:это )?(?:мой |моя |е
 _GLUED = re.compile("^[a-zа-яё0-9]+")  # the rest of a code is no word: «к318тн04»
 _NEXT_NUMBER = re.compile("[ :№-]{1,3}[0-9]")  # the word speaks of what follows
 _MEASURE = re.compile(r"[ ]?(?:руб|р\.|₽|\$|€|usd|eur|%|шт|тыс|млн|млрд|долл|тенге|кг|км)")
+# What may stand between two numbers that one word announces: «табельные 71-204, 71-219 и мой 71-233».
+_AND = re.compile(
+    r"[\"']?(?:[,;/]{1,2}[ ]?\n?|[ ]?\n|[ ](?=и|или|\+))[ ]{0,4}(?:[•*+-] ?)?(?:(?:и|или|а также) )?"
+    r"(?:(?:мой|моя|его|её|ее|их|ещё|второй|вторая) ){0,2}[\"'№]{0,2}(?:[а-яёa-z]{1,4}[ -]?(?:№ ?)?)?"
+)
+_MANY = re.compile(
+    r"(?<![а-яё])(?:табельны[ех]|номер(?:а|ов|ами)|№ ?№|билет(?:ы|ов|ами)|бейджи|пропуска)(?![а-яё])|(?:ids|numbers)(?![a-z])|\["
+)
+_LONG = 9  # digits of a number of which one hardly meets another of the same form by chance
+_AS_FORM = str.maketrans("123456789", "0" * 9)
+# «[21:12] Асель: 1690545409295992», and what was asked for in the line above.
+_REPLY = re.compile(
+    r"(?P<asked>[^\n]{0,60})\n(?:\[[0-9., :]{4,20}\] ?|[0-9]{1,2}:[0-9]{2}[ ,-]{1,3})?[а-яёa-z][^\n:0-9]{0,24}: ?$"
+)
+_ASKING = re.compile(r"\?|(?<![а-яё])(?:скин|при?шл|напиш|назов|продикт|укаж|сообщи|подскаж|диктуй|кидай|дай)")
+_ANSWERED = re.compile(r"[.!)»\"]{0,2}[ ]?(?:\n|$)")
 
 _BY_LENGTH: dict[int, tuple[Identifier, ...]] = {
     length: tuple(identifier for identifier in IDENTIFIERS if length in identifier.lengths)
@@ -120,9 +141,48 @@ _BY_LENGTH: dict[int, tuple[Identifier, ...]] = {
 }
 
 
+class _Row(msgspec.Struct, frozen=True):
+    """The number before, and what announced it: «IMEI обоих: …» speaks of the next one as well, if that is written alike."""
+
+    label: str
+    end: int
+    form: str
+    many: bool  # the word is in the plural
+
+    def goes_on(self, lower: str, run: re.Match[str]) -> str:
+        """The kind that the row announces for `run`, if it belongs to the row."""
+        if run[0].translate(_AS_FORM) != self.form or not (self.many or self.form.count("0") >= _LONG):
+            return ""
+        if run.start() - self.end > _FARTHEST or not _AND.fullmatch(lower, self.end, run.start()):
+            return ""
+        return "" if _MEASURE.match(lower, run.end()) else self.label
+
+
+def _row(lower: str, run: re.Match[str], found: list[Finding], before: _Row | None) -> _Row | None:
+    """What may go on after `run`: one number, surely of its kind; `before` is the row that it belongs to itself."""
+    whole = [each for each in found if each.end == run.end() and each.start <= run.start() and each.score >= MISTYPED]
+    if not whole:
+        return None
+    surest = max(whole, key=lambda each: each.score)
+    many = bool((before and before.many) or _MANY.search(lower, max(0, surest.start - _BEFORE), surest.start))
+    return _Row(surest.entity, run.end(), run[0].translate(_AS_FORM), many)
+
+
+def _asked(lower: str, run: re.Match[str]) -> str:
+    """The kind of number that the line above asks for, where `run` is all that somebody answers."""
+    if len(run[0]) < _LONG or ":" not in lower[max(0, run.start() - 2) : run.start()]:
+        return ""
+    reply = _REPLY.search(lower, max(0, run.start() - 2 * _BEFORE), run.start())
+    if reply is None or not _ANSWERED.match(lower, run.end()) or not _ASKING.search(reply["asked"]):
+        return ""
+    label = _label_in(reply["asked"])
+    return "" if label == "OTHER" else label
+
+
 def _classify(
-    text: str, lower: str, headings: Headings, run: re.Match[str], groups: list[tuple[int, int]]
+    text: str, lower: str, headings: Headings, run: re.Match[str], groups: list[tuple[int, int]], told: str
 ) -> Iterator[Finding]:
+    """`told` is what else than a word beside it announces the whole run."""
     origin = run.start()
     following: dict[int, str] = {}  # what the words after each group announce: groups end many numbers
     for first, (opening, _) in enumerate(groups):
@@ -141,6 +201,7 @@ def _classify(
                 continue
             if announced is None:
                 announced = _label_in(headings.over(start)) or _label_before(lower, left, start)
+                announced = announced or ("" if first else told)
             if not announced and end not in following:
                 following[end] = _label_after(lower[end : end + _AFTER])
             wrapped = "\n" in run[0][opening : end - origin]
@@ -216,11 +277,16 @@ def _misread(lower: str) -> Iterator[Finding]:
             continue
         label = _label_before(lower, max(0, match.start() - _BEFORE), match.start())
         for identifier in _BY_LENGTH.get(len(digits), ()):
-            if len(digits) >= _SHORTEST_MISREAD and label == identifier.entity:
+            labelled = label == identifier.entity
+            if len(digits) < _SHORTEST_MISREAD and identifier.entity is not Entity.DEPT_CODE:
+                continue
+            if labelled or (not label and identifier.entity is Entity.PASSPORT):
                 written = match[0].translate(_AS_DIGITS)
-                number = Number(written, digits, lower[max(0, match.start() - _CONTEXT) : match.start()], "")
-                score = identifier.score(number, True)
-                if score >= THRESHOLD:
+                before = lower[max(0, match.start() - _CONTEXT) : match.start()]
+                number = Number(written, digits, before, lower[match.end() : match.end() + _AFTER])
+                score = identifier.score(number, labelled)
+                # Of a passport without the word even its place and day of issue tell.
+                if score >= (THRESHOLD if labelled else MISTYPED):
                     yield Finding(*match.span(), identifier.entity, score)
 
 

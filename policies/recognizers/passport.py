@@ -16,7 +16,11 @@ def plausible(series: str) -> bool:
 def _score(number: Number, labelled: bool) -> float:
     if labelled or _ISSUED.match(number.after):
         return LABELLED if _CANONICAL.fullmatch(number.written) else 0.85
-    if _IN_CODE.search(number.before) or _CODE_GOES_ON.match(number.after):
+    if (
+        _IN_CODE.search(number.before)
+        or _CODE_GOES_ON.match(number.after)
+        or _OF_A_PAPER.search(number.before)
+    ):
         return UNLIKELY
     # Without a word for it only the usual way to write it counts: any ten digits are somebody's order number.
     return (
@@ -28,8 +32,13 @@ def _score(number: Number, labelled: bool) -> float:
 _NO_REGION = frozenset(
     {"00", "02", "06", "09", "13", "16", "21", "23", "31", "35", "39", "43", "48", "51", "55", "59", "62", "72", "74"}
 )
-_ISSUED = re.compile(r",? {0,2}(?:выдан\w{0,2}|выд\.)(?![а-яё])")
+_ISSUED = re.compile(r",? {0,2}\n?(?:выдан\w{0,2}|выд\.)(?![а-яё])")
 _IN_CODE = re.compile("[0-9a-zа-яё]-$")
+# «билет 298 2410448117»: the airline's code, then ten digits; «Номер исследования 2025-118844»
+_OF_A_PAPER = re.compile(
+    r"билет[а-яё]{0,3}[ :№]{1,3}[0-9]{3}[ -]$|ticket[ :#№]{1,3}[0-9]{3}[ -]$"
+    r"|(?:исследовани|направлени|протокол|заключени|квитанци|постановлени|предписани|извещени|талон)[а-яё]{0,3}[ :№]{1,3}$"
+)
 _CODE_GOES_ON = re.compile("-[0-9a-zа-яё]")
 _CANONICAL = re.compile(
     r"[0-9]{2} ?[0-9]{2}[ -]?[0-9]{6}|[0-9]{2} [0-9]{2} [0-9]{3} [0-9]{3}|[0-9]{4} [0-9]{3} [0-9]{3}"
@@ -37,7 +46,7 @@ _CANONICAL = re.compile(
 IDENTIFIER = Identifier(
     entity=Entity.PASSPORT,
     lengths=frozenset({10}),
-    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п|п-т|pass(?==$)",
+    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п|п-т|pass(?==$)|psp|ppt|pp",
     score=_score,
 )
 
@@ -74,6 +83,8 @@ EXAMPLES = (
         "PNRUSIVANOVA<<ANNA<SERGEEVNA<<<<<<<<<<<<<<<<\n4510123456RUS8705056F<<<<<<<4050505770045<50",
         ("451012345", "4050505770045<50"),
     ),
+    Example("4О 18 226715\nвыд. 12.05.2018", ("4О 18 226715",)),
+    Example("Номер исследования 2025-118844, в билете 298 2410 448 117"),
     Example("Водительское удостоверение 4510 123456"),
     Example("Заказ 4510123456 задерживается"),
     Example("Серия 5, номер 12 журнала"),

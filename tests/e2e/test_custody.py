@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -140,3 +142,44 @@ def test_who_may_do_what_and_bad_requests(installed: Installed) -> None:
     assert [event.officer for event in installed.events(KeysRenewed)] == ["sidorov"]
     assert [event.target for event in installed.events(StopChanged)] == [""]
     assert installed.events(ErasureAsked) == []
+
+
+def command(
+    service: Running, *arguments: str, said: str = "", who: str = "petrova"
+) -> subprocess.CompletedProcess[str]:
+    key = service.installed.path.parent / "state/keys" / who
+    words = [sys.executable, "-m", "appliance", "audit", *arguments, "--url", service.url, "--officer-key", str(key)]
+    return subprocess.run(words, capture_output=True, text=True, input=said, timeout=60)
+
+
+def test_the_commands_do_the_same_and_say_so_in_russian(installed: Installed) -> None:
+    with running(installed) as service:
+        number = ask(service, CLIENT)
+        found = command(service, "search", "--subject", CLIENT)
+        held = command(service, "hold", "--subject", CLIENT, "--ground", "court-3")
+        refused = command(service, "erase", "--subject", CLIENT, "--yes")
+        lifted = command(service, "unhold", "--subject", CLIENT)
+        again = command(service, "unhold", "--subject", CLIENT)
+        doubted = command(service, "erase", "--subject", CLIENT, said="n\n")
+        erased = command(service, "erase", "--subject", CLIENT, said="y\n")
+        gone = command(service, "search", "--subject", CLIENT, "--json")
+        renewed = command(service, "renew-keys", who="sidorov")
+        forbidden = command(service, "search", "--subject", CLIENT, who="sidorov")
+        wordy = command(service, "search", "--subject", CLIENT, "--ground", "потому что")
+        url = service.url
+    assert f"Записи: {number}." in found.stdout
+    assert "удерживается" in held.stdout
+    assert (refused.returncode, "409" in refused.stderr, "удерживаются" in refused.stderr) == (2, True, True)
+    assert "удержание снято" in lifted.stdout
+    assert "удержания не было" in again.stdout
+    assert (doubted.returncode, installed.events(ErasureAsked)[1:] != []) == (1, True)
+    assert (erased.returncode, "криптографическое стирание" in erased.stdout) == (0, True)
+    assert "резервную копию" in erased.stdout
+    assert gone.stdout == '{"records": []}\n'
+    assert "Поколение 3" in renewed.stdout
+    assert (forbidden.returncode, "403" in forbidden.stderr) == (2, True)
+    assert (wordy.returncode, "потому" in wordy.stderr) == (2, False)
+    key = str(installed.path.parent / "state/keys/petrova")
+    words = [sys.executable, "-m", "appliance", "audit", "renew-keys", "--url", url, "--officer-key", key]
+    silent = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (silent.returncode, "он запущен" in silent.stderr) == (2, True)

@@ -1,0 +1,106 @@
+"""`appliance audit search | erase | hold | unhold | renew-keys`: what a DPO does with the log of a running service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from appliance.commands.calling import Service, at_a_service
+
+_SECONDS = 3600.0  # a million subjects' keys are wrapped anew in less
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def _by_an_officer(command: _F) -> _F:
+    command = click.option(
+        "--ground", default="", help="Основание: номер обращения или дела (латиница, цифры, знаки `._:@/-`)."
+    )(command)
+    return click.option(
+        "--officer-key",
+        type=click.Path(path_type=Path, dir_okay=False),
+        required=True,
+        help="Файл ключа сотрудника ([[staff]] в настройках).",
+    )(at_a_service(command))
+
+
+@click.command(name="search")
+@click.option("--subject", required=True, help="Идентификатор человека, каким его называют приложения в X-Subject.")
+@click.option("--json", "as_json", is_flag=True, help="В JSON.")
+@_by_an_officer
+def search_command(
+    subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str, *, as_json: bool
+) -> None:
+    """Номера записей о человеке. Сам поиск тоже записывается."""
+    service = Service(url, officer_key, ca_file, {}, _SECONDS)
+    answer = service.asked("/v1/admin/subjects/search", {"subject": subject, "ground": ground})
+    if as_json:
+        click.echo(json.dumps({"records": answer["records"]}))
+        return
+    numbers = ", ".join(map(str, answer["records"])) or "нет"
+    click.echo(
+        f"Записи: {numbers}. Поиск записан под номером {answer['_record']}. Подробно: appliance audit show НОМЕР"
+    )
+
+
+@click.command(name="erase")
+@click.option("--subject", "subjects", required=True, multiple=True, help="Кого отвязать; можно несколько раз.")
+@click.option("--yes", is_flag=True, help="Не переспрашивать.")
+@_by_an_officer
+def erase_command(
+    subjects: tuple[str, ...], url: str, ca_file: Path | None, officer_key: Path, ground: str, *, yes: bool
+) -> None:
+    """Стереть связь людей с записями журнала (152-ФЗ, ст. 21). Отменить нельзя."""
+    service = Service(url, officer_key, ca_file, {}, _SECONDS)
+    if not yes:
+        click.confirm(
+            f"Связь с записями будет стёрта навсегда, и в прежних копиях журнала тоже. Людей: {len(subjects)}. Продолжить?",
+            abort=True,
+        )
+    answer = service.asked("/v1/admin/subjects/erase", {"subjects": subjects, "ground": ground})
+    for each in answer["erasures"]:
+        click.echo(f"Запись {each['record']}. {each['act']}")
+    click.echo("Сделайте новую резервную копию: связи остальных людей в прежних копиях тоже больше не раскрываются.")
+
+
+@click.command(name="hold")
+@click.option("--subject", required=True, help="О ком сведения нельзя отвязывать.")
+@_by_an_officer
+def hold_command(subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
+    """Запретить отвязывать записи о человеке (152-ФЗ, ст. 21 ч. 6)."""
+    _hold(
+        "hold", subject, Service(url, officer_key, ca_file, {}, _SECONDS), ground, ("удерживается", "уже удерживалось")
+    )
+
+
+@click.command(name="unhold")
+@click.option("--subject", required=True, help="О ком сведения снова можно отвязать.")
+@_by_an_officer
+def unhold_command(subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
+    """Снять удержание."""
+    _hold(
+        "unhold",
+        subject,
+        Service(url, officer_key, ca_file, {}, _SECONDS),
+        ground,
+        ("удержание снято", "удержания не было"),
+    )
+
+
+@click.command(name="renew-keys")
+@_by_an_officer
+def renew_command(url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
+    """Обновить ключи субъектов: прежние копии журнала перестанут раскрывать, о ком записи."""
+    answer = Service(url, officer_key, ca_file, {}, _SECONDS).asked("/v1/admin/keys/renew", {"ground": ground})
+    click.echo(f"Поколение {answer['generation']}, запись {answer['_record']}. Сделайте новую резервную копию.")
+
+
+def _hold(act: str, subject: str, service: Service, ground: str, words: tuple[str, str]) -> None:
+    answer = service.asked(f"/v1/admin/subjects/{act}", {"subject": subject, "ground": ground})
+    click.echo(f"Сведения о субъекте: {words[0] if answer['changed'] else words[1]}. Запись {answer['_record']}.")
+
+
+COMMANDS = (search_command, erase_command, hold_command, unhold_command, renew_command)
