@@ -20,6 +20,7 @@ from audit.errors import (
 from audit.export import export_bundle
 from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key, load_signing_key
 from audit.log import AuditLog, LogSettings, Renewed
+from audit.proof import Disclosure, Proof, RecordReport, verify_record
 from audit.reader import AuditReader
 from audit.report import Damage, Report, explain
 from audit.verify import verify_file
@@ -35,6 +36,7 @@ __all__ = [
     "AuditWriteError",
     "Checkpoint",
     "Damage",
+    "Disclosure",
     "Entry",
     "Erased",
     "ExportError",
@@ -46,7 +48,9 @@ __all__ = [
     "LogInUseError",
     "LogSettings",
     "OpenedEntry",
+    "Proof",
     "Receipt",
+    "RecordReport",
     "Renewed",
     "Report",
     "Signer",
@@ -63,4 +67,5 @@ __all__ = [
     "export_bundle",
     "load_signing_key",
     "verify_file",
+    "verify_record",
 ]

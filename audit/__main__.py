@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from audit.errors import AuditError, KeyFileError
-from audit.report import explain
+from audit.errors import AuditError, Finding, KeyFileError, LogDamagedError, LogFileError, VerificationError
+from audit.proof import is_disclosure, verify_record
+from audit.report import explain, explain_record
 from audit.verify import verify_file
 
 VERIFIED, DAMAGED, UNREADABLE = 0, 1, 2
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         key = _text(chosen.key)
         known = None if chosen.known is None else _text(chosen.known)
+        if is_disclosure(_start(chosen.file)):
+            return _verify_record(chosen.file, key, as_json=chosen.json)
         report = verify_file(chosen.file, key, known)
     except AuditError as error:
         if chosen.json:
@@ -34,11 +37,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return VERIFIED if report.ok else DAMAGED
 
 
+def _verify_record(file: Path, key: str, *, as_json: bool) -> int:
+    try:
+        report = verify_record(file, key)
+    except (VerificationError, LogDamagedError) as error:
+        finding = error.finding if isinstance(error, VerificationError) else Finding.RECORD
+        document = {"ok": False, "finding": finding, "message": str(error)}
+        _say(msgspec.json.encode(document).decode() if as_json else f"ЗАПИСЬ НЕ ПРОШЛА ПРОВЕРКУ: {error}")
+        return DAMAGED
+    _say(
+        msgspec.json.encode({"ok": True, **msgspec.to_builtins(report)}).decode() if as_json else explain_record(report)
+    )
+    return VERIFIED
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m audit", description="Проверка журнала без ключей шифрования.")
     commands = parser.add_subparsers(required=True, metavar="verify")
     verify = commands.add_parser("verify", help="пересчитать выгрузку или копию базы и сверить с подписью")
-    verify.add_argument("file", type=Path, help="выгрузка журнала или копия его базы")
+    verify.add_argument("file", type=Path, help="выгрузка журнала, копия его базы или раскрытая запись")
     verify.add_argument("--key", type=Path, required=True, help="файл открытого ключа журнала (`.pub`)")
     verify.add_argument("--known", type=Path, help="контрольная точка, полученная раньше: журнал обязан её продолжать")
     verify.add_argument("--json", action="store_true", help="отчёт в JSON")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import structs
 
+from audit.checkpoint import Verifier
 from audit.entry import OpenedEntry
 from audit.errors import KeyFileError, LogDamagedError, UnknownEntryError
 from audit.generations import Generations
 from audit.keyfiles import load_kek, subject_keys_beside
 from audit.leaf import PREFIX_SIZE, Record, record_fault, unpack_header
+from audit.proof import Disclosure, Proof, disclose
 from audit.sealing import (
     EPOCH,
     INDEX,
@@ -26,8 +28,10 @@ from audit.sealing import (
     months_between,
     open_body,
     open_slot,
+    record_key,
 )
 from audit.store import Database, open_reader
+from audit.subtrees import inclusion
 
 
 class Opener:
@@ -46,6 +50,11 @@ class Opener:
         header = unpack_header(record.header)
         entry = open_body(self._epoch(database, header.epoch_id, record.seq), record, header)
         return structs.replace(entry, subjects=self._subjects(database, record)) if record.subjects else entry
+
+    def record_key(self, database: Database, record: Record) -> bytes:
+        """The key that opens this record's body and nothing else. Raises LogDamagedError."""
+        header = unpack_header(record.header)
+        return record_key(self._epoch(database, header.epoch_id, record.seq), record.header[:PREFIX_SIZE])
 
     def _epoch(self, database: Database, epoch_id: bytes, seq: int) -> EpochKey:
         if (known := self._epochs.get(epoch_id)) is not None:
@@ -140,6 +149,28 @@ class AuditReader:
         end = self.size if stop is None else min(stop, self.size)
         for record in self._database.records(max(0, start), end, reverse=reverse):
             yield self._opener.open(self._database, record)
+
+    def checkpoint(self) -> str:
+        """The signed note over all entries now. Raises LogDamagedError when the log was never started."""
+        tree = self._database.tree()
+        if tree is None:
+            raise LogDamagedError("в базе нет состояния дерева")
+        return tree.note
+
+    def disclose(self, seq: int, verifier: Verifier, *, key: bool, labels: Sequence[str] = ()) -> Disclosure:
+        """One record for a stranger, with its proof; with `key` it can be read too. The proof was verified before it is given.
+
+        Raises UnknownEntryError, LogDamagedError, VerificationError.
+        """
+        with self._database.snapshot():
+            note = self.checkpoint()
+            size = verifier.open_checkpoint(note).size
+            record = self._database.record(seq) if 0 <= seq < size else None
+            if record is None:
+                raise UnknownEntryError(seq)
+            proof = Proof(seq, inclusion(self._database, seq, size), note)
+            proof.check(verifier, record.leaf_hash)
+            return disclose(proof, record, self._opener.record_key(self._database, record) if key else b"", labels)
 
     def of_subject(self, subject: bytes) -> list[int]:
         """Numbers of the entries that have this subject, oldest first, by the blind index. Raises KeyFileError, LogDamagedError."""

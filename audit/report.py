@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec import Struct
 
 from audit.errors import Finding
+from audit.proof import RecordReport
 
 
 class Damage(Struct, frozen=True):
@@ -66,6 +68,54 @@ def explain(report: Report) -> str:
     lines.append("Что эта проверка не доказывает:")
     lines += [f"  – {NOT_PROVEN[code]}" for code in report.not_proven]
     return "\n".join(lines)
+
+
+def explain_record(report: RecordReport) -> str:
+    """What a disclosed record shows, for a person, in Russian."""
+    lines = [
+        "Запись есть в журнале.",
+        f"Журнал:              {report.origin}",
+        f"Номер записи:        {report.seq} (всего подписано: {report.size})",
+        f"Корень дерева:       {report.root}",
+        f"Время записи (UTC):  {_moment(report.time_us)} — по часам самой машины",
+        f"Вид записи:          {report.kind}",
+    ]
+    if report.entry is None:
+        lines.append("Содержимое не раскрыто: ключа записи в файле нет. Показано, что она есть и не менялась.")
+        return "\n".join(lines)
+    lines.append("Содержимое (названия полей дал тот, кто раскрыл запись; их ничто не доказывает):")
+    try:
+        body = msgspec.msgpack.decode(report.entry.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    if not isinstance(body, list):
+        lines.append(f"  {report.entry.body.hex()}")
+        return "\n".join(lines)
+    names = [*report.labels, *("" for _ in body)]
+    lines += [f"  {_plain(names[at]) or at}: {_shown(value)}" for at, value in enumerate(body)]
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return _plain(msgspec.json.encode(_readable(value)).decode())
+
+
+def _readable(value: object) -> object:
+    match value:
+        case bytes():
+            return value.hex()
+        case list() | tuple():
+            return [_readable(each) for each in value]
+        case dict():
+            return {str(_readable(name)): _readable(each) for name, each in value.items()}
+        case str() | int() | float() | bool() | None:
+            return value
+    return str(value)
+
+
+def _plain(text: str) -> str:
+    """Text that cannot command a terminal: it comes from a file."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _damage(damage: Damage) -> str:

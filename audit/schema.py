@@ -30,6 +30,13 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
     frontier BLOB NOT NULL,
     note TEXT NOT NULL
 ) STRICT""",
+    # Roots over 256^level leaves: what proofs are made of quickly. A proof made of a wrong one does not verify.
+    "subtrees": """CREATE TABLE subtrees (
+    level INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID""",
     "checkpoints": """CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY,
     note TEXT NOT NULL
@@ -73,5 +80,8 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
 }
 """Name → the statement that makes it, exactly as SQLite keeps it in `sqlite_schema`."""
 
-SCHEMAS = {LAYOUT: SCHEMA, 1: {name: made for name, made in SCHEMA.items() if name != "subject_holds"}}
+SCHEMAS = {
+    LAYOUT: SCHEMA,
+    1: {name: made for name, made in SCHEMA.items() if name not in {"subject_holds", "subtrees"}},
+}
 """Every layout that can be read. Of the first, which was never released, only records and checkpoints: subjects were tied otherwise."""

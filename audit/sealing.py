@@ -194,9 +194,14 @@ def commitment(epoch: EpochKey, prefix: bytes, text: bytes) -> bytes:
 
 def open_body(epoch: EpochKey, record: Record, header: Header) -> OpenedEntry:
     """The entry without its subjects. Raises LogDamagedError."""
+    return open_body_with(record_key(epoch, record.header[:PREFIX_SIZE]), record, header)
+
+
+def open_body_with(key: bytes, record: Record, header: Header) -> OpenedEntry:
+    """The entry under its own record key, without its subjects. Raises LogDamagedError."""
     prefix = record.header[:PREFIX_SIZE]
     try:
-        plain = AESGCMSIV(record_key(epoch, prefix)).decrypt(_NONCE, record.body or b"", prefix)
+        plain = AESGCMSIV(key).decrypt(_NONCE, record.body or b"", prefix)
         flags, at = plain[0], 1
         committed, closes = b"", None
         if flags & _HAS_COMMITMENT:

@@ -105,6 +105,11 @@ class Database:
         query = "SELECT coalesce(CAST(leaf_hash AS BLOB), x'') FROM records WHERE seq >= ? AND seq < ? ORDER BY seq"
         return [row[0] for row in self._fetch(query, start, stop)]
 
+    def subtrees(self, level: int, start: int, stop: int) -> list[bytes]:
+        """The stored nodes of a level, by number."""
+        query = "SELECT CAST(hash AS BLOB) FROM subtrees WHERE level = ? AND number >= ? AND number < ? ORDER BY number"
+        return [row[0] for row in self._fetch(query, level, start, stop)]
+
     def bounds(self) -> tuple[int, int] | None:
         """The lowest and the highest record number."""
         low, high = self._fetch("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)")[0]
@@ -217,6 +222,10 @@ class Database:
             self._connection.execute(
                 "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", (tree.size, tree.note)
             )
+
+    def put_subtrees(self, nodes: Sequence[tuple[int, int, bytes]]) -> None:
+        """Add nodes: level, number, hash. Only inside `transaction`."""
+        self._connection.executemany("INSERT INTO subtrees (level, number, hash) VALUES (?, ?, ?)", nodes)
 
     def put_kek(self, generation: int, key_check: bytes) -> None:
         """Note which KEK wraps the keys. Only inside `transaction`."""

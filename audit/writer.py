@@ -34,6 +34,7 @@ from audit.sealing import (
     seal_slot,
 )
 from audit.store import Database, NewRows, TreeRow
+from audit.subtrees import Edge
 
 _KEEP_EVERY = 1000  # records between two kept checkpoints, at most
 _KEEP_AFTER_NS = 1_000_000_000  # time between two kept checkpoints, at most, while records come
@@ -47,6 +48,7 @@ class Head(Struct, frozen=True):
 
     tree: Frontier
     note: str
+    edge: Edge
 
 
 class Erased(Struct, frozen=True):
@@ -99,7 +101,9 @@ class BatchWriter:
             # (3) read back what was written, and sign only that
             hashes = _read_back(database, batch)
             tree = self.head.tree.extended(hashes)
-            head = Head(tree, self._signer.sign_checkpoint(tree.size, tree.root()))
+            edge, complete = self.head.edge.extended(hashes)
+            head = Head(tree, self._signer.sign_checkpoint(tree.size, tree.root()), edge)
+            database.put_subtrees(complete)
             keep = tree.size - self._kept[0] >= _KEEP_EVERY or now_ns - self._kept[1] >= _KEEP_AFTER_NS
             database.put_tree(TreeRow(tree.size, tree.packed(), head.note), keep=keep)
         # (4) only now that it is committed does anything in memory move on
@@ -285,7 +289,10 @@ def _checked_head(database: Database, row: TreeRow | None, signer: Signer) -> He
     if database.bounds() != ((0, tree.size - 1) if tree.size else None):
         raise LogDamagedError("записей больше или меньше, чем подписано")
     _check_tail(database, tree)
-    return Head(tree, row.note)
+    edge = Edge.load(database, tree.size)
+    if edge.frontier() != tree:
+        raise LogDamagedError("сохранённые узлы дерева не складываются в подписанный корень")
+    return Head(tree, row.note, edge)
 
 
 def _check_tail(database: Database, tree: Frontier) -> None:

@@ -43,7 +43,7 @@ from appliance.events import (
     Unmasked,
     decode,
 )
-from audit import AuditError, AuditReader, OpenedEntry, explain, export_bundle, verify_file
+from audit import AuditError, AuditReader, OpenedEntry, Verifier, explain, export_bundle, verify_file
 from policies import Entity, Verdict
 
 
@@ -113,11 +113,47 @@ def export_command(file: Path, settings_file: Path | None, state: Path) -> None:
     )
 
 
+@audit_group.command(name="checkpoint")
+@with_settings
+def checkpoint_command(settings_file: Path | None, state: Path) -> None:
+    """Подписанная контрольная точка: сохраните её вне этой машины и сверяйте с ней журнал (`verify --known`)."""
+    with _reader(settings_file, state) as reader:
+        click.echo(reader.checkpoint(), nl=False)
+
+
+@audit_group.command(name="prove")
+@click.argument("number", type=click.IntRange(0))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Новый файл.")
+@click.option("--open", "opened", is_flag=True, help="Приложить ключ этой одной записи: её содержимое станет читаемым.")
+@with_settings
+def prove_command(number: int, out: Path, settings_file: Path | None, state: Path, *, opened: bool) -> None:
+    """Доказать постороннему, что запись есть в журнале, и показать её, если нужно."""
+    log = chosen(settings_file, state).log
+    try:
+        verifier = Verifier.parse(log.signing_key_file.with_suffix(".pub").read_text())
+        with AuditReader.open(log.path, log.kek_file, log.subject_keys) as reader:
+            event = _event(reader.entry(number))
+            labels = () if event is None else event.__struct_fields__
+            content = reader.disclose(number, verifier, key=opened, labels=labels).encoded()
+        with out.open("xb") as file:
+            file.write(content)
+    except AuditError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"`{error.filename}`: {error.strerror}")
+    click.echo(
+        f"Запись {number}: {out}. {'Содержимое раскрыто ключом этой записи.' if opened else 'Содержимое не раскрыто.'}"
+    )
+    click.echo(
+        f"Проверка без этого сервиса: python -m audit verify {out} --key {log.signing_key_file.with_suffix('.pub')}"
+    )
+
+
 @contextmanager
 def _reader(settings_file: Path | None, state: Path) -> Iterator[AuditReader]:
     log = chosen(settings_file, state).log
     try:
-        with AuditReader.open(log.path, log.kek_file) as reader:
+        with AuditReader.open(log.path, log.kek_file, log.subject_keys) as reader:
             yield reader
     except AuditError as error:
         fail(str(error))
@@ -152,7 +188,7 @@ def records_table(records: list[OpenedEntry]) -> Table:
     table.add_column("Подробности", overflow="fold")
     for record in records:
         when = datetime.fromtimestamp(record.time_us / 1e6, UTC).strftime("%d.%m.%y %H:%M:%S")
-        event, details = _row(decode(record.kind, record.schema, record.body))
+        event, details = _row(_event(record))
         table.add_row(str(record.seq), when, event, escape(details))
     return table
 
@@ -234,7 +270,7 @@ def _counts(found: Mapping[Entity, int]) -> str:
 
 
 def _document(record: OpenedEntry) -> dict[str, object]:
-    event = decode(record.kind, record.schema, record.body)
+    event = _event(record)
     fields = {} if event is None else {name: _plain(getattr(event, name)) for name in event.__struct_fields__}
     return {
         "seq": record.seq,
@@ -244,6 +280,10 @@ def _document(record: OpenedEntry) -> dict[str, object]:
         "subjects": [None if subject is None else subject.hex() for subject in record.subjects],
         "commitment": record.commitment.hex(),
     }
+
+
+def _event(record: OpenedEntry) -> Event | None:
+    return decode(record.kind, record.schema, record.body)
 
 
 def _plain(value: object) -> object:

@@ -176,8 +176,28 @@ class TestAudit:
         assert broken.returncode == 1
         assert "запис" in broken.stdout
 
+    def test_one_record_is_proven_and_opened_to_a_stranger(self, used: Installed, tmp_path: Path) -> None:
+        public = used.settings.log.signing_key_file.with_suffix(".pub")
+        shown = []
+        for name, option in (("closed.json", []), ("open.json", ["--open"])):
+            made = appliance("audit", "prove", 1, "--out", tmp_path / name, *option, "--settings", used.path)
+            assert made.exit_code == 0, made.output
+            command = [sys.executable, "-m", "audit", "verify", tmp_path / name, "--key", public]
+            shown.append(subprocess.run(command, capture_output=True, text=True).stdout)
+        closed, opened = shown
+        assert "Содержимое не раскрыто" in closed
+        assert 'app: "tests-app"' in opened
+        assert appliance("audit", "prove", 1, "--out", tmp_path / "open.json", "--settings", used.path).exit_code == 2
+        assert appliance("audit", "prove", 999, "--out", tmp_path / "x", "--settings", used.path).exit_code == 2
+        assert not (tmp_path / "x").exists()
+
+        kept = appliance("audit", "checkpoint", "--settings", used.path)
+        (tmp_path / "kept").write_text(kept.output, encoding="utf-8")
+        command = [sys.executable, "-m", "audit", "verify", used.settings.log.path, "--key", public, "--known"]
+        assert subprocess.run([*command, tmp_path / "kept"], capture_output=True).returncode == 0
+
     def test_a_log_that_is_not_there_is_a_clear_error(self, installed: Installed) -> None:
-        for command in (("list",), ("show", 0), ("verify",), ("export", "x")):
+        for command in (("list",), ("show", 0), ("verify",), ("export", "x"), ("checkpoint",)):
             result = appliance("audit", *command, "--settings", installed.path)
             assert result.exit_code == 2
             assert "ошибка" in result.output

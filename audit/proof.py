@@ -1,0 +1,157 @@
+"""One record of the log for a stranger: a proof that it is in, and, if wished, the one key that opens it and no other.
+
+The proof is a text of c2sp.org/tlog-proof@v1. A file that carries it is JSON, UTF-8: `format`, `proof` (that text), `header`, `body` and
+`subjects` (base64 of the stored bytes), `record_key` (base64, empty where the record is proven and not opened) and `labels`, names for
+the fields of the body by whoever made the file, which nothing proves.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from audit.checkpoint import Checkpoint, Verifier
+from audit.entry import OpenedEntry
+from audit.errors import Finding, LogFileError, VerificationError
+from audit.leaf import Record, record_fault, unpack_header
+from audit.merkle import HASH_SIZE, leaf_hash, verify_inclusion
+from audit.sealing import KEY_SIZE, open_body_with
+
+TLOG_PROOF = "c2sp.org/tlog-proof@v1"
+_LONGEST = 64  # hashes of a proof
+_MAX_FILE = 1 << 23
+
+
+class Proof(Struct, frozen=True):
+    """Leaf number `index` is in the tree that `note`, a signed checkpoint, covers."""
+
+    index: int
+    hashes: tuple[bytes, ...]
+    note: str
+
+    def text(self) -> str:
+        """The proof as c2sp.org/tlog-proof@v1."""
+        lines = [TLOG_PROOF, f"index {self.index}", *(base64.b64encode(each).decode() for each in self.hashes)]
+        return "\n".join(lines) + "\n\n" + self.note
+
+    @classmethod
+    def parse(cls, text: str) -> Proof:
+        """The proof in a text; an `extra` line is passed over. Raises VerificationError."""
+        head, blank, note = text.partition("\n\n")
+        lines = head.split("\n")
+        if lines[:1] != [TLOG_PROOF] or not blank or len(lines) > _LONGEST + 3:
+            raise _malformed()
+        if len(lines) > 1 and lines[1].startswith("extra "):
+            del lines[1]
+        name, _, number = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+        if name != "index" or not number.isascii() or not number.isdigit() or str(int(number[:20])) != number:
+            raise _malformed()
+        return cls(int(number), tuple(map(_hash, lines[2:])), note)
+
+    def check(self, verifier: Verifier, leaf: bytes) -> Checkpoint:
+        """The checkpoint, once signature and proof hold for this leaf hash. Raises VerificationError."""
+        checkpoint = verifier.open_checkpoint(self.note)
+        verify_inclusion(leaf, self.index, checkpoint.size, self.hashes, checkpoint.root)
+        return checkpoint
+
+
+class Disclosure(Struct, frozen=True, forbid_unknown_fields=True):
+    """One record with its proof, as it is handed over."""
+
+    format: Literal["LLM AUDIT RECORD 1"]
+    proof: str
+    header: bytes
+    body: bytes
+    subjects: bytes
+    record_key: bytes = b""
+    labels: tuple[str, ...] = ()
+
+    def encoded(self) -> bytes:
+        """The file."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+
+class RecordReport(Struct, frozen=True):
+    """What a disclosed record shows. `entry` is there when a key came with it and opened it."""
+
+    origin: str
+    size: int  # of the tree it is in
+    root: str
+    seq: int
+    kind: int
+    time_us: int
+    labels: tuple[str, ...]
+    entry: OpenedEntry | None = None
+
+
+def disclose(proof: Proof, record: Record, record_key: bytes = b"", labels: Sequence[str] = ()) -> Disclosure:
+    """The file's content for one record."""
+    return Disclosure(
+        "LLM AUDIT RECORD 1",
+        proof.text(),
+        record.header,
+        record.body or b"",
+        record.subjects or b"",
+        record_key,
+        tuple(labels),
+    )
+
+
+def is_disclosure(start: bytes) -> bool:
+    """Whether a file that begins so may be a disclosed record."""
+    return start.lstrip().startswith(b"{")
+
+
+def verify_record(path: Path, vkey_text: str) -> RecordReport:
+    """Check a disclosed record against the log's public key. Raises VerificationError, KeyFileError, LogFileError."""
+    verifier = Verifier.parse(vkey_text)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+        given = msgspec.json.decode(content if len(content) <= _MAX_FILE else b"", type=Disclosure)
+    except OSError as error:
+        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise LogFileError(f"`{path}`: это не раскрытая запись журнала") from None
+    proof = Proof.parse(given.proof)
+    leaf = leaf_hash(given.header)
+    record = Record(proof.index, given.header, leaf, given.body, given.subjects)
+    if fault := record_fault(record):
+        raise VerificationError(f"запись {proof.index}: {fault}", Finding.RECORD, proof.index)
+    checkpoint = proof.check(verifier, leaf)
+    header = unpack_header(given.header)
+    entry = None
+    if given.record_key:
+        entry = open_body_with(
+            given.record_key if len(given.record_key) == KEY_SIZE else bytes(KEY_SIZE), record, header
+        )
+    return RecordReport(
+        checkpoint.origin,
+        checkpoint.size,
+        checkpoint.root.hex(),
+        proof.index,
+        header.kind,
+        header.time_us,
+        given.labels,
+        entry,
+    )
+
+
+def _hash(line: str) -> bytes:
+    try:
+        value = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        raise _malformed() from None
+    if len(value) != HASH_SIZE or base64.b64encode(value).decode() != line:
+        raise _malformed()
+    return value
+
+
+def _malformed() -> VerificationError:
+    return VerificationError("доказательство не по форме", Finding.FORMAT)
