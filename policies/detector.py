@@ -30,7 +30,7 @@ from policies.workers import Workers, tried
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
-VERSION = "names-3"
+VERSION = "names-4"
 """Changes whenever the same text may get other findings: it is recorded with every decision."""
 
 

@@ -1,7 +1,7 @@
 """Yandex AI Studio's JSON, native and OpenAI-compatible: our request out, their lines, vectors and errors in. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -82,7 +82,7 @@ def encode_compatible(request: ChatRequest, uri: str) -> bytes:
         wanted = msgspec.structs.replace(wanted, name=wanted.name or "answer")
     plain = ChatRequest(
         model=uri,
-        messages=tuple(_plain(message) for message in request.messages),
+        messages=_plain_messages(request.messages),
         tools=request.tools,
         tool_choice=request.tool_choice if request.tools else None,
         response_format=wanted,
@@ -104,7 +104,7 @@ def encode_compatible_text(uri: str, text: str) -> bytes:
 class CallIds:
     """Ids of our own for the calls of one compatible answer: the vendor's are the names of the functions.
 
-    The vendor links a result to its call by its own id, so ours begin with it and `_plain` cuts the rest off again.
+    The vendor links a result to its call by its own id, which `_plain_messages` puts back.
     """
 
     __slots__ = ("_answer", "_ids")
@@ -269,7 +269,6 @@ _FINISHED: Final = {
     "ALTERNATIVE_STATUS_TOOL_CALLS": FinishReason.TOOL_CALLS,
 }
 _SYSTEM: Final = (Role.SYSTEM, Role.DEVELOPER)
-_OUR_ID: Final = re.compile(r"~[0-9a-f]{32}_\d+\Z")
 _EXACT: Final = 2**53  # a double holds every whole number up to here
 _NO_SCHEMA: Final = "the response format `json_schema` needs a schema"
 _NOT_UTF8: Final = "the request holds text that cannot be written as UTF-8"
@@ -398,19 +397,21 @@ def _response_format(wanted: ResponseFormat) -> JsonObject:
             return {"jsonSchema": {"schema": wanted.schema}}
 
 
-def _plain(message: Message) -> Message:
-    """A message in the few words of the compatible API: one text, no refusal, the vendor's own ids of calls."""
+def _plain_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """A history in the few words of the compatible API. Calls get the vendor's ids, also those that another model made."""
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    return tuple(_plain(message, names) for message in messages)
+
+
+def _plain(message: Message, names: Mapping[str, str]) -> Message:
+    """One text, no refusal, the vendor's own ids of calls, which are the names of the functions."""
     text = _text(message)
     return Message(
         role=Role.SYSTEM if message.role is Role.DEVELOPER else message.role,
         content=text or (None if message.tool_calls else ""),
-        tool_calls=tuple(ToolCall(_their_id(call.id), call.name, call.arguments) for call in message.tool_calls),
-        tool_call_id=None if message.tool_call_id is None else _their_id(message.tool_call_id),
+        tool_calls=tuple(ToolCall(call.name, call.name, call.arguments) for call in message.tool_calls),
+        tool_call_id=None if message.tool_call_id is None else names.get(message.tool_call_id, message.tool_call_id),
     )
-
-
-def _their_id(call_id: str) -> str:
-    return _OUR_ID.sub("", call_id)
 
 
 def _with_integers(value: object) -> object:

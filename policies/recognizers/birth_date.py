@@ -34,8 +34,10 @@ def find(lower: str, persons: Sequence[Finding], headings: Headings) -> Iterator
                 yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
         elif word in {"birth", "feast"} or _FOLLOWS.match(lower[date.end() : date.end() + _AFTER]):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LABELLED)
-        elif _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " (") or (
-            word is None and _is_of_a_birth(date[0]) and _after_papers(names_end, lower, date.start())
+        elif (
+            _directly_after(names_end, lower, date.start(), " ,;(|\t" if word is None else " (")
+            or (word is None and _is_of_a_birth(date[0]) and _after_papers(names_end, lower, date.start()))
+            or _is_aged(lower, date, names_end)
         ):
             yield Finding(*date.span(), Entity.BIRTH_DATE, LIKELY)
     yield from _listed(lower, persons)
@@ -119,6 +121,15 @@ def _directly_after(names_end: Sequence[int], lower: str, start: int, between: s
     return any(0 <= start - end <= 4 and not lower[end:start].strip(between) for end in names_end)
 
 
+def _is_aged(lower: str, date: re.Match[str], names_end: Sequence[int]) -> bool:
+    """«Сычёва Антонида Прохоровна, 79 лет (17 мая 1946)»: an age in brackets after a name, and a year that agrees with it."""
+    age = _AGE.search(lower, max(0, date.start() - _AFTER), date.start())
+    year = _FULL_YEAR.search(date[0])
+    if age is None or year is None or not 2010 <= int(age["age"]) + int(year[0]) <= 2040:
+        return False
+    return any(0 < age.start() - end <= _NEAR and not lower[end : age.start()].strip(" ,(—-") for end in names_end)
+
+
 def _is_of_a_birth(date: str) -> bool:
     """Whether its year is one in which somebody was born whose papers are dealt with: a later date is rather today's."""
     years = _FULL_YEAR.findall(date)
@@ -131,6 +142,8 @@ def _after_papers(names_end: Sequence[int], lower: str, start: int) -> bool:
 
 
 _REACH = 72  # characters
+_NEAR = 4  # characters between a name and an age
+_AGE = re.compile(r"(?<![0-9])(?P<age>[0-9]{1,3}) ?(?:лет|год[а]?|л\.|г\.)[ ,]{0,2}[(—-]?[ ]?$")
 _AROUND = 60
 _DECIMAL = frozenset(f"{digit}," for digit in "0123456789")
 _DIGIT = re.compile("[0-9]")
@@ -155,7 +168,8 @@ _YEAR_OF_BIRTH = re.compile(
 )
 # Each begins with a digit: they are tried where digits begin, which costs a tenth of trying them everywhere.
 _DATE = re.compile(
-    rf"(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_YEAR}(?P<i>[./-]){_MONTH}(?P=i){_DAY}"
+    rf"(?:{_DAY}(?P<s>[./-]){_MONTH}(?P=s)(?:{_YEAR}|[0-9]{{2}})|{_DAY}\. {{1,2}}{_MONTH}\. {{1,2}}{_YEAR}"
+    rf"|{_YEAR}(?P<i>[./-]){_MONTH}(?P=i){_DAY}"
     rf"|{_DAY} {_MONTH} {_YEAR}|{_DAY}[./ -](?:i{{1,3}}|i?v|vi{{0,3}}|i?x|xi{{1,2}})[./ -]{_YEAR}"
     rf"|{_DAY}(?:st|nd|rd|th)?[ -](?:{_ENGLISH})[a-z]{{0,6}}\.?,?[ -]{_YEAR}"
     rf"|{_DAY}(?:-?го)? (?:{_MONTHS})\.? (?:{_YEAR}|[0-9]{{2}}(?= ?г))(?: ?г(?:ода|\.(?! ?р)"
@@ -180,7 +194,7 @@ _WORDS = re.compile(
     r"|днюх\w*|birth\w*(?:[ _]?da(?:te|y))?|bdate|родивш|день рожд|дата рожд)"
     r"|(?P<feast>юбиле|именин)"
     r"|(?P<other>выдан|договор|приказ|закон|срок|дата (?!р)|от |до |с |по |на |к |за |рейс|оплат|достав|создан|принят"
-    r"|поступ|уволен|умер|версия|date(?![a-z]))"
+    r"|поступ|уволен|умер|версия|date(?![a-z])|exp(?![a-z])|expir|valid|issued)"
     r")"
 )
 _STEMS = ("рожд", "род.", "родил", "родив", "др", "днюх", "именин", "д/р", "д.р", "д. р", "dob", "birth", "born")
@@ -194,14 +208,17 @@ _ONES = (
 )
 _ORDINAL = rf"(?:(?:двадцать|тридцать) )?(?:(?:{_ONES})(?:ого|ое)|треть(?:его|е))"
 _YEAR_IN_WORDS = (
-    rf"(?: (?:(?:{_ONES}|сороков|пятидесят|шестидесят|семидесят|восьмидесят|девяност)ого|третьего|двухтысячного|тысяча|девятьсот"
+    rf"(?: (?:(?:{_ONES}|сороков|пятидесят|шестидесят|семидесят|восьмидесят|девяност)(?:ого|ый|ой)|третьего|двухтысячного|тысяча|девятьсот"
     rf"|две|тысячи|двадцать|тридцать|сорок|пятьдесят|шестьдесят|семьдесят|восемьдесят|девяносто)(?![а-яё])){{1,5}}(?: года)?"
 )
 _DIGIT_LIKE = "[0-9оoзбl]"
 # Right after a word for a birth even what is not a whole date counts: a day, a month with its year, a year, a date in words or misread.
 _SAID = re.compile(
-    rf"[^0-9\n;!?]{{0,26}}?(?<![а-яёa-z])(?P<date>{_DAY}(?:-?го)? (?:{_MONTHS})(?![а-яё0-9.]|[ ,.]{{1,2}}[0-9])"
+    # «Дата рождения?», and in the next line somebody's answer
+    rf"[^0-9\n;!?]{{0,26}}?(?:[?.]?\n[^\n:0-9]{{1,24}}: )?"
+    rf"(?<![а-яёa-z])(?P<date>{_DAY}(?:-?го)? (?:{_MONTHS})(?![а-яё0-9.]|[ ,.]{{1,2}}[0-9])"
     rf"|(?<=[ :—-]){_DAY}\.(?:0[1-9]|1[0-2])(?![0-9.]|,[0-9])|{_ORDINAL} (?:{_MONTHS})(?:{_YEAR_IN_WORDS}| {_YEAR})?"
+    rf"|{_ORDINAL} (?:ноль )?{_ORDINAL}{_YEAR_IN_WORDS}"
     rf"|(?<= в )(?:(?:{_MONTHS}) )?(?:19[3-9][0-9]|20[0-2][0-9])(?:(?= году?)|(?= г\.)|(?![0-9]))|(?:{_MONTHS}) {_YEAR}(?![0-9])"
     rf"|(?=[0-9./-]{{0,9}}[оoзбl]){_DIGIT_LIKE}{{2}}[./-]{_DIGIT_LIKE}{{2}}[./-]{_DIGIT_LIKE}{{4}}(?![0-9a-zа-яё]))"
 )
@@ -254,6 +271,14 @@ EXAMPLES = (
     Example("др 05.05", ("05.05",)),
     Example("дата рождения 05051990", ("05051990",)),
     Example("д/р 5 мая", ("5 мая",)),
+    Example("Д.р.  :  8. 03. 1976", ("8. 03. 1976",)),
+    Example("Сычёва Антонида Прохоровна, 79 лет (17 мая 1946), ушла", ("17 мая 1946",)),
+    Example("вашу дату рождения.\nК: третье ноль девятое девяносто второй", ("третье ноль девятое девяносто второй",)),
+    Example("Дата рождения?\nКлиент: Третье июля пятьдесят восьмого", ("Третье июля пятьдесят восьмого",)),
+    Example("<dob>12MAR88</dob>", ("12MAR88",)),
+    Example("Иванова Анна, стаж 10 лет (01.02.2024), договору 5 лет (12.05.2019)"),
+    Example("PP 76 0922184 EXP 04MAR2031"),
+    Example("п. 8. 03. 1976 листов"),
     Example("Петрова Анна Сергеевна\n05.05.2026 явка в суд"),
     Example("Договор от 05.05.2024 подписан"),
     Example("Отчёт нужен до 05.05.2024"),

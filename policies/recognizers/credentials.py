@@ -69,7 +69,8 @@ def _url(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
         return
     match = _URL_PASSWORD.match(text, anchor.end())
     if match and not _NOT_A_VALUE.match(match["password"]):
-        yield Finding(*match.span("password"), Entity.PASSWORD, LABELLED)
+        kind = Entity.SECRET if _FOR_TOKEN.match(text, anchor.end()) else Entity.PASSWORD
+        yield Finding(*match.span("password"), kind, LABELLED)
 
 
 def _password(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
@@ -86,6 +87,9 @@ def _password(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
     if match and _is_value(match["value"]) and not _is_code(text, match):
         yield Finding(*match.span("value"), Entity.PASSWORD, UNMISTAKABLE)
         return
+    for pair in _QUOTED_PAIR.finditer(text, anchor.end(), anchor.end() + _REACH_OF_PAIRS):
+        if _is_strong(pair["value"]):
+            yield from _both(pair)
     match = _QUOTED.match(text, anchor.end())
     if match and (not anchor[0].isascii() or _SQL.match(anchor[0])) and _is_value(match["value"]):
         yield Finding(*match.span("value"), Entity.PASSWORD, LIKELY)
@@ -266,18 +270,29 @@ def _key(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
         and _is_made_up(match["value"])
     ):
         yield Finding(*match.span("value"), Entity.SECRET, LABELLED)
+        return
+    match = _OF_SOMETHING.match(text, anchor.end())
+    if match and _is_random(match["value"]):
+        yield Finding(*match.span("value"), Entity.SECRET, LABELLED)
 
 
 def _environment(text: str, anchor: re.Match[str]) -> Iterator[Finding]:
-    """«S3_KEY=…» of a file of settings: only what nobody would write by hand."""
+    """«S3_KEY=…» of a file of settings, `"Key": "…"` of a part of it: only what nobody would write by hand."""
     match = _LONG_VALUE.match(text, anchor.end())
-    if match and _is_random(match["value"]) and _UPPER.search(match["value"]) and _LOWER.search(match["value"]):
+    if match is None or _CALL_OR_FILE.match(text, match.end()):
+        return
+    if _is_random(match["value"]) and _UPPER.search(match["value"]) and _LOWER.search(match["value"]):
         yield Finding(*match.span("value"), Entity.SECRET, UNMISTAKABLE)
 
 
 def _is_random(value: str) -> bool:
     """Whether letters and digits are mixed as nobody would write them: a word with a year after it is not."""
     return len(_DIGIT_RUN.findall(value)) > 2 and any(character.isalpha() for character in value)
+
+
+def _is_strong(value: str) -> bool:
+    """Whether it has digits among letters or signs, in no order that a version or a path would have."""
+    return len(value) >= 6 and _is_made_up(value) and bool(_DIGIT_RUN.search(value)) and "." not in value
 
 
 def _is_value(value: str) -> bool:
@@ -387,7 +402,15 @@ _RULES = (
         ),
         _key,
     ),
-    _Rule(("_key",), re.compile(r"_KEY[\"']?[ ]?[=:]"), _environment),
+    _Rule(
+        ("key",),
+        # Public keys are for everybody, and the others name what is looked up by them.
+        re.compile(
+            r"(?:(?<!(?i:public))(?<!(?i:cache))(?<!(?i:object))(?<!(?i:site))(?<!(?i:sort))(?<!(?i:idempotency))(?:_KEY|_key|(?<=[a-z])Key)"
+            r"|(?<=[\"'])(?:[Kk]ey|KEY))[\"']?[ ]?[=:]"
+        ),
+        _environment,
+    ),
 )
 
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/=:,\\ \r\n-]*")
@@ -408,6 +431,7 @@ _TOKEN = re.compile(
 )
 _BOT_NUMBER = re.compile(r"(?<![0-9])[0-9]{8,10}$")
 _BOT_REST = re.compile(r":AA[A-Za-z0-9_-]{30,40}")
+_FOR_TOKEN = re.compile("(?:oauth2?|x-access-token|x-token-auth|gitlab-ci-token|token|__token__):")
 # To the last «@» before the path: a password may hold one itself. What is tried is bounded on both sides.
 _URL_PASSWORD = re.compile(r"[^\s/:@]{0,64}:(?P<password>[^\s/]{1,128})@(?=[\w.-])")
 _URL_KEY = re.compile(r"(?P<key>[0-9a-f]{32})(?::[0-9a-f]{32})?@")  # of a Sentry DSN
@@ -511,9 +535,19 @@ _CONNECTIVES = frozenset(
         "were",
     }
 )
+# «есть вот: «svc_backup / Zima2024», «avdonin.k / Leto2025»» somewhere after the word
+_QUOTED_PAIR = re.compile(
+    r"[«\"“](?P<login>[A-Za-z][A-Za-z0-9._@-]{2,40})(?: ?[/|] ?|: | - )(?P<value>[^\s\"'`«»<>,;/]{6,64})[»\"”]"
+)
+_REACH_OF_PAIRS = 160  # characters
+# «Токен коннектора: …»
+_OF_SOMETHING = re.compile(
+    r"(?:[ \t][а-яёА-ЯЁA-Za-z0-9-]{2,20}){1,2} ?[:=—–-]{1,2}[ \t]{0,4}[\"'`«]?(?P<value>[A-Za-z0-9._~+/=-]{20,512})"
+)
 _COOKIE = re.compile(r"[\"']?[=:][ \"']{0,2}(?P<value>[A-Za-z0-9_.%~+/-]{16,512})")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _LONG_VALUE = re.compile(r"[ \"']{0,2}(?P<value>[A-Za-z0-9+/_=-]{20,512})")
+_CALL_OR_FILE = re.compile(r"\(|\.[A-Za-z]")
 _UPPER, _LOWER = re.compile("[A-Z]"), re.compile("[a-z]")
 _DIGIT_RUN = re.compile("[0-9]+")
 _BASIC = re.compile(r"[ \t]{1,3}(?P<value>[A-Za-z0-9+/]{8,512}={0,2})")

@@ -28,6 +28,29 @@ EXAMPLES = (
     Example("пароль к вайфаю: kotik123", ("kotik123",)),
     Example("скажу пароль, который я ещё помню, Barsik2016! и всё", ("Barsik2016!",)),
     Example("временный пароль всем Osen_2025#start, сменить", ("Osen_2025#start",)),
+    Example(
+        "поменял пароли, есть вот: «svc_arm02 / Tundra*Olen_41», «avdonin.k / qwe123QWE»",
+        ("Tundra*Olen_41", "qwe123QWE"),
+    ),
+    Example(
+        '"Jwt": { "Key": "OwvqjFnCs2vYKL1FwMHdPITZLHfIIoytABtQ98bs" }', ("OwvqjFnCs2vYKL1FwMHdPITZLHfIIoytABtQ98bs",)
+    ),
+    Example(
+        "yookassa_key: live_YSO1g4nIUY1RZzaSyVKc220Uz14Ut4DGqx0JbRNA",
+        ("live_YSO1g4nIUY1RZzaSyVKc220Uz14Ut4DGqx0JbRNA",),
+    ),
+    Example(
+        "Токен коннектора: 206bebcbb59c20848c4715100d805e4427dfc17e, отозвать",
+        ("206bebcbb59c20848c4715100d805e4427dfc17e",),
+    ),
+    Example(
+        "https://oauth2:fCZUn1FFfUaCTvgCxAo8K3HyGl9UnuNW@git.example/lab.git", ("fCZUn1FFfUaCTvgCxAo8K3HyGl9UnuNW",)
+    ),
+    Example("сменил пароли на «сервер / клиент», «nginx / 1.20.4» и (docs / README2024.md)"),
+    Example('{"Key": "reports/2024/summary-final-v2.xlsx"}, {"key": "550e8400-e29b-41d4-a716-446655440000"}'),
+    Example("const cartKey = makeKey1FromUser2AndCart3(user)"),
+    Example("PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="),
+    Example("Ключ строки: перваяЗапись, токен сессии: не задан"),
     Example("пароль забыт, стенд QA-Stand20 и Nginx1.20 работают"),
     Example("пароль gfhjkm не подходит", ("gfhjkm",)),
     Example("login;password\nivanov;Zima2024", ("Zima2024",)),

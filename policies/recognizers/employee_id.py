@@ -24,14 +24,10 @@ def find_short(lower: str, headings: Headings) -> Iterator[Finding]:
 def _score(number: Number, labelled: bool) -> float:
     if _YEAR.search(number.before) and number.digits[:2] in {"19", "20"}:
         return 0.0
-    if _IN_ADDRESS.search(number.before):
-        return 0.0
     return LABELLED if labelled and len(number.written) - len(number.digits) <= 2 else 0.0
 
 
 _YEAR = re.compile(r"(?<![а-яё])(?:с|в|во|за|на|по|до|от|к) $")  # «табельный учёт с 2024»
-
-_IN_ADDRESS = re.compile(r"[?&]tab=$")  # which leaf of a page is open
 
 _SHORT = re.compile(
     r"(?<![а-яё])(?:таб(?:ельн[а-яё]{2,3})?\.? ?(?:№|номер[а-яё]?|ном\.?)?|т\.? ?н\.|т/н)[ :№]{0,3}"
@@ -46,8 +42,9 @@ IDENTIFIER = Identifier(
     entity=Entity.EMPLOYEE_ID,
     lengths=frozenset({4, 5, 6, 7, 8}),
     label=(
-        r"таб(?:\.|ельн\w*|(?= ?[№n:]))(?: ?№| номер\w*|[ .]{0,2}ном\w*| n)?|таб|табел[ья] (?:№|номер\w*)|т/н|tab(?=$|[\"'] ?:)"
-        r"|бейдж\w{0,2}|badge(?:[ _]?(?:no|num|number|id))?|пропуск\w{0,2}(?= ?[№:]| номер)|(?<=\()пропуск"
+        r"таб(?:\.|ельн\w*|(?= ?[№n:]))(?: ?№| номер\w*|[ .]{0,2}ном\w*| n)?|таб|табел[ья] (?:№|номер\w*)|т/н"
+        r"|tab(?=[\"'] ?:)|(?<=<)tab(?=>)|(?:бейдж|пропуск)\w{0,2}(?= ?[№:]| номер)|badge(?:[ _]?(?:no|num|number|id))?"
+        r"|(?<=\()(?:бейдж|пропуск)"
         r"|тн(?! ?вэд)|т\. ?н\.?(?=[ :№]{0,3}(?:[а-яёa-z]{1,3}-?)?$)|tab(?:el)?[ _]?(?:no|num|number|n|id|nomer)"
         r"|(?:employee|emp|staff|personnel|worker)[ _]?(?:id|no|num|number|code|n)|personnel"
         r"|(?:номер|код|id|№|ид)[ _-](?:сотрудник|работник|персонал)\w*|сотрудник\w{0,3} (?:с номером"
@@ -85,6 +82,9 @@ EXAMPLES = (
     Example("табельный 10234, 45000 рублей и 12500 аванса", ("10234",)),
     Example("табельные 10234, 10235, 45000 рублей", ("10234", "10235")),
     Example("https://example.ru/page?tab=12345"),
+    Example("поля через tab:\n420100 Казань"),
+    Example("tab;fio\n004512;Иванов И.И.", ("004512",)),
+    Example("бейдж 2024 года, бейджи для 1500 участников"),
     Example("пропуск 1200 занятий, пропуска 4512 дней"),
     Example("В табеле за 2024 год ошибка"),
     Example("Таблица 12345 не открывается"),

@@ -116,7 +116,7 @@ _LABEL = re.compile(
 )
 _LINK = re.compile(r"[ ,(\"']{0,3}(?:-{1,2} ?)?(?:это )?(?:мой |моя |её |ее |его |номер )?")
 _GLUED = re.compile("^[a-zа-яё0-9]+")  # the rest of a code is no word: «к318тн04»
-_NEXT_NUMBER = re.compile("[ :№-]{1,3}[0-9]")  # the word speaks of what follows
+_NEXT_NUMBER = re.compile("[ .:№(-]{1,3}[0-9]")  # the word speaks of what follows
 _MEASURE = re.compile(r"[ ]?(?:руб|р\.|₽|\$|€|usd|eur|%|шт|тыс|млн|млрд|долл|тенге|кг|км)")
 # What may stand between two numbers that one word announces: «табельные 71-204, 71-219 и мой 71-233».
 _AND = re.compile(

@@ -20,7 +20,10 @@ _GROUPED = re.compile(r"[0-9]{4}(?: [0-9]{4}){3}")
 IDENTIFIER = Identifier(
     entity=Entity.OMS,
     lengths=frozenset({16}),
-    label=r"мед\w*полис\w*|(?:полис\w* )?омс|енп|enp|oms|(?:медицинск\w* )?полис\w{0,2}|policy|(?:sn|n|s|ser|num|no)?[ _]?pol(?=$)|(?:med|n|num|no)?[ _]?polis\w{0,2}",
+    label=(
+        r"мед\w*полис\w*|(?:полис\w* )?омс|енп|enp|oms|(?:медицинск\w* )?полис\w{0,2}|policy"
+        r"|(?:sn|n|s|ser|num|no)?[ _]?pol(?=$)|(?:med|n|num|no)?[ _]?polis\w{0,2}"
+    ),
     score=_score,
 )
 

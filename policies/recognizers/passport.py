@@ -16,16 +16,11 @@ def plausible(series: str) -> bool:
 def _score(number: Number, labelled: bool) -> float:
     if labelled or _ISSUED.match(number.after):
         return LABELLED if _CANONICAL.fullmatch(number.written) else 0.85
-    if (
-        _IN_CODE.search(number.before)
-        or _CODE_GOES_ON.match(number.after)
-        or _OF_A_PAPER.search(number.before)
-    ):
+    if _IN_CODE.search(number.before) or _CODE_GOES_ON.match(number.after) or _OF_A_PAPER.search(number.before):
         return UNLIKELY
     # Without a word for it only the usual way to write it counts: any ten digits are somebody's order number.
-    return (
-        0.6 if _CANONICAL.fullmatch(number.written) and not number.bare and plausible(number.digits[:4]) else UNLIKELY
-    )
+    usual = _CANONICAL.fullmatch(number.written) or _NUMBERED.fullmatch(number.written)
+    return 0.6 if usual and not number.bare and plausible(number.digits[:4]) else UNLIKELY
 
 
 # The codes of ОКАТО that no region has: every other pair of digits has been one.
@@ -43,10 +38,12 @@ _CODE_GOES_ON = re.compile("-[0-9a-zа-яё]")
 _CANONICAL = re.compile(
     r"[0-9]{2} ?[0-9]{2}[ -]?[0-9]{6}|[0-9]{2} [0-9]{2} [0-9]{3} [0-9]{3}|[0-9]{4} [0-9]{3} [0-9]{3}"
 )
+# «приказ от 12.03.2024 № 123456» is none.
+_NUMBERED = re.compile(r"(?!19|20)[0-9]{4} ?№ ?[0-9]{6}|[0-9]{2} [0-9]{2} ?№ ?[0-9]{6}")
 IDENTIFIER = Identifier(
     entity=Entity.PASSPORT,
     lengths=frozenset({10}),
-    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п|п-т|pass(?==$)|psp|ppt|pp",
+    label=r"паспорт\w*|пасп\.?|passport\w*|серия и номер|удостоверени\w* личности|п/п|п-т|pass(?==$)|psp|ppt|pp(?!\.)",
     score=_score,
 )
 
@@ -83,6 +80,8 @@ EXAMPLES = (
         "PNRUSIVANOVA<<ANNA<SERGEEVNA<<<<<<<<<<<<<<<<\n4510123456RUS8705056F<<<<<<<4050505770045<50",
         ("451012345", "4050505770045<50"),
     ),
+    Example("Пинчук Александр 4117 № 336208", ("4117 № 336208",)),
+    Example("от 12.03.2024 № 123456, в 2024 № 123456"),
     Example("4О 18 226715\nвыд. 12.05.2018", ("4О 18 226715",)),
     Example("Номер исследования 2025-118844, в билете 298 2410 448 117"),
     Example("Водительское удостоверение 4510 123456"),

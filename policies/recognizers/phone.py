@@ -36,9 +36,17 @@ def _score(number: Number, labelled: bool) -> float:
         return UNMISTAKABLE  # abroad, as it is dialled from Russia
     if count == 10 and number.digits[0] in "3489" and not _CUT_OFF.search(number.before):
         return UNMISTAKABLE if labelled else LIKELY if _WITHOUT_PREFIX.fullmatch(number.written) else UNLIKELY
-    if count in {5, 6, 7} and labelled and ((number.bare and count > 5) or _LOCAL.fullmatch(number.written)):
-        return 0.6
-    return 0.0
+    return 0.6 if labelled and _is_unusual(number) else 0.0
+
+
+def _is_unusual(number: Number) -> bool:
+    """Whether a number is one if a word says so: a city's own, one that lost a digit, one of abroad without its «+»."""
+    count = len(number.digits)
+    if 11 <= count <= 13:
+        return bool(_COUNTRY.match(number.digits) and _PLAINLY.search(number.before))
+    if count == 10:
+        return number.digits.startswith("79")
+    return count in {5, 6, 7} and bool((number.bare and count > 5) or _LOCAL.fullmatch(number.written))
 
 
 def _unlabelled(number: Number) -> float:
@@ -61,17 +69,21 @@ _EXTENDED = re.compile(
     r",? {0,2}\(?(?:доб(?:авочный|\.)?|вн\.|ext\.?)[ :№]{0,2}[0-9]{1,6}\)?(?![0-9])"
 )
 _DICTATED = re.compile(
-    r"(?<![а-яёa-z])(?:номер|тел|звон|набер)[^0-9\n.;]{0,40}?(?P<number>(?:\+? ?[78],? )?9[0-9]{2}(?:,? [0-9]{1,3}){2,5})(?![0-9])"
+    r"(?<![а-яёa-z])(?:номер|тел|звон|набер)[^0-9\n.;]{0,40}?(?P<number>(?:\+? ?[78],? )?9 ?[0-9] ?[0-9](?:,? [0-9]{1,3}){2,5})(?![0-9])"
 )
 _GAP = re.compile("[ ,]")
 _NATIONAL = re.compile(r"[78][3489][0-9]{9}")
+_COUNTRY = re.compile("37[0-5]|380|99[2-68]|97[1-7]|90|8[1246]|9[1-5]|4[0-9]|3[0-469]|6[0-6]|20")
+_PLAINLY = re.compile(
+    r"(?:тел(?:ефон[а-яё]{0,2})?|моб(?:ильн[а-яё]{2})?|phone|mobile|tel|whats ?app|ватсап|вотсап|viber)[\"'.]?[ :=>]{1,3}[\"']?$"
+)
 _CUT_OFF = re.compile(r"(?<![0-9])\+?[78][ (._-]{1,3}$")  # the rest of a longer number
 _SEPARATOR = r"[ ._-]{0,2}"
 _GROUPED = re.compile(
-    rf"\(?[78]{_SEPARATOR}\(?[0-9]{{3,5}}\)?{_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}"
+    rf"\(?[78]{_SEPARATOR}(?:\(?[0-9]{{3,5}}\)?|\([0-9]{{3,4}} [0-9]{{1,2}}\)){_SEPARATOR}[0-9]{{1,3}}(?:{_SEPARATOR}[0-9]{{2,4}}){{1,3}}"
 )
 _WITHOUT_PREFIX = re.compile(
-    r"\([0-9]{3,5}\) ?[0-9]{1,3}(?:[ -][0-9]{2}){2}|9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}"
+    r"\([0-9]{3,5}\) ?[0-9](?:[ -]?[0-9]){4,6}|\(?9[0-9]{2}[ -][0-9]{3}[ -][0-9]{2}[ -]?[0-9]{2}"
 )
 _SPOKEN_CODE = re.compile(r"(?<![а-яё])(?:плюс(?: (?:семь|7))?|\+ ?семь|восемь)[ -]$")
 _LOCAL = re.compile(r"[0-9]{1,3}[ -][0-9]{2}[ -][0-9]{2}")
@@ -80,7 +92,8 @@ IDENTIFIER = Identifier(
     entity=Entity.PHONE,
     lengths=frozenset({5, 6, 7, *range(8, 16)}),
     label=(
-        r"тел(?:ефон\w*)?|т(?=\.[ :]{1,2}$)|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
+        r"тел(?:ефон\w*)?|т(?=\.[ :]{1,2}$)|моб(?:ильн\w*)?|сот(?:ов\w*)?|(?:по|пере)?звон\w*|(?:по|пере)?зв(?=\.)"
+        r"|звякни\w*|набер\w*|связ[иь]\w*|контакт\w*"
         r"|факс\w*"
         r"|номерок\w*|phone\w*|mobile\w*|tel|cell|call|fax|whats ?app|вот?с?[аa]п+\w*|ватсап\w*|viber|вайбер\w*|смс|sms"
         r"|(?:мой|моя|твой|твоя|его|её|ее|их|наш) номер\w*|номер клиента"
@@ -120,6 +133,19 @@ EXAMPLES = (
     Example("GET /?phone=+79123456789&snils=112-233-445+95", ("+79123456789",)),
     Example("телефоны:\n89123456789\n89123456780", ("89123456789", "89123456780")),
     Example("+7 912 345-67-89/+7 912 345-67-90", ("+7 912 345-67-89", "+7 912 345-67-90")),
+    Example("казанский (843)5-190-233", ("(843)5-190-233",)),
+    Example("8 (385 2) 33 71 08 после шести", ("8 (385 2) 33 71 08",)),
+    Example("Оленька (965 700-14-31)", ("(965 700-14-31",)),
+    Example('"phone": "82-10-9904-3371"', ("82-10-9904-3371",)),
+    Example("телефон: 375291234567", ("375291234567",)),
+    Example("fio;телефон\nАнна;7917855102", ("7917855102",)),
+    Example("перезв. 9-18-44", ("9-18-44",)),
+    Example(
+        "звонить «девять один семь, двести шестнадцать, сорок, восемнадцать»",
+        ("девять один семь, двести шестнадцать, сорок, восемнадцать",),
+    ),
+    Example("выборка (843)5-190 и (12) 34-567"),
+    Example("контакты поставщика: 375291234567 шт"),
     Example("Курс +75 пунктов за день"),
     Example("Бюджет 89 000 000 000 рублей"),
     Example("Заявка 89123456789 закрыта"),

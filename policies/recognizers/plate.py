@@ -12,6 +12,9 @@ from policies.recognizers.identifier import LABELLED, UNMISTAKABLE, Example
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """Plates in a folded text."""
+    for match in _SPOKEN.finditer(lower):
+        if _LABEL.search(lower, max(0, match.start() - _BEFORE), match.start()):
+            yield Finding(*match.span(), Entity.PLATE, LABELLED)
     for match in _PLATE.finditer(lower):
         region = match["region"] or match["other_region"] or ""
         if region and not _is_region(region):
@@ -24,6 +27,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
         labelled = _LABEL.search(lower, max(0, match.start() - _BEFORE), match.start()) or _VEHICLE.match(
             lower, match.end()
         )
+        if labelled and _MEASURED.match(lower, match.start()):
+            labelled = _NUMBER.search(lower, max(0, match.start() - _BEFORE), match.start())
         if labelled:
             yield Finding(*match.span(), Entity.PLATE, LABELLED)
         elif match["number"] and match["number"] != "000" and region and _is_plain(text[match.start() : match.end()]):
@@ -39,15 +44,32 @@ _PLATE = re.compile(
     rf"|(?:[0-9]{{4}}[ ]?[{_LETTERS}]{{2}}|[{_LETTERS}]{{2}}[ ]?[0-9]{{3,4}})[ /|-]?(?P<other_region>[0-9]{{2,3}})"
     rf")(?: ?ru[s]?(?![a-z]))?(?![0-9a-zа-яё_-])"
 )
+_MEASURED = re.compile(r"[восук] [0-9]{3} (?:км|см|мм)")  # «машина в 200 км 50 м отсюда»
+_NUMBER = re.compile(r"(?:номер[а-яё]{0,3}|знак|№|н\.|г/н|грз)[ :=№\"'-]{1,4}$")
+# As it is said: «а ноль пять четыре тт сто девяносто восемь», whether its words were read as digits or not.
+_HUNDREDS = "сто|двести|триста|четыреста|пятьсот|шестьсот|семьсот|восемьсот|девятьсот"
+_BELOW = (
+    "двадцать|тридцать|сорок|пятьдесят|шестьдесят|семьдесят|восемьдесят|девяносто|десять|[а-яё]{3,8}надцать"
+    "|ноль|один|два|три|четыре|пять|шесть|семь|восемь|девять"
+)
+_IN_WORDS = rf"(?:(?:{_HUNDREDS}|{_BELOW})(?: (?:{_BELOW})){{0,2}})"
+_SPOKEN = re.compile(
+    rf"(?<![0-9a-zа-яё_-])[авекмнорстух] (?:[0-9] [0-9] [0-9]|[0-9] [0-9]{{2}}|{_IN_WORDS}) [авекмнорстух] ?[авекмнорстух]"
+    rf"(?: (?:[0-9]{{2,3}}|{_IN_WORDS}))?(?![0-9a-zа-яё_-])"
+)
 _LABEL = re.compile(
     r"(?<![а-яёa-z])(?:(?:гос|рег|авто)[а-яё]*\.?[ -]?(?:рег[а-яё.]* ?)?(?:номер|знак|№)\w{0,3}|грз|г/н"
     r"|г\.? ?н\.|г\.?р\.?з\.?|номер\w{0,3}"
-    r"|знак\w{0,2}|авто\w*|машин\w*|т/с|тс|прицеп\w*|мотоцикл\w*|такси|пропуск\w*|(?:license |car "
+    r"|знак\w{0,2}|авто\w*|машин\w*|т/с|тс|(?:полу)?прицеп\w*|п/п|мотоцикл\w*|такси|пропуск\w*|борт|фур[аыуе]|тягач\w*|погрузчик\w*|трактор\w*|экскаватор\w*"
+    r"|автобус\w*|маршрутк\w*|самосвал\w*|грузовик\w*|бульдозер\w*|снегоход\w*|квадроцикл\w*|скутер\w*|мопед\w*|автокран\w*"
+    # A car by its colour: «белая гранта».
+    r"|(?:бел|ч[её]рн|сер|красн|син|зел[её]н|ж[её]лт|серебрист|коричнев|бежев|золотист|голуб)[а-яё]{2,3} [а-яёa-z0-9]{3,14}"
+    r"|(?:license |car "
     r"|reg )?plate\w*|car|auto|[a-z]*plate|тойот\w*|toyota|лад[ауыей]|lada|ваз|газель|уаз|камаз|ки[ая]|kia|х[её]нд[аэе]\w*|хундай"
     r"|hyundai|рено|renault"
     r"|ниссан\w*|nissan|мазд\w*|форд\w*|шкод\w*|фольксваген\w*|мерседес\w*|бмв|bmw|ауди|audi|хонд\w*|honda|мицубиси|субару"
     r"|опель|шевроле|чери|хавал|haval|джили|geely)"
-    r"(?:[ _:=№\"'.,-]{1,4}(?:[a-zа-яё]{2,12}[ _:=№\"'.,-]{1,3}){0,3})$"
+    r"(?:[ _:=№\"'.,-]{1,4}(?:[a-zа-яё]{1,12}[ _:=№\"'.,-]{1,3}){0,3})$"
 )
 _VEHICLE = re.compile(r"[ ,(-]{1,3}(?:гос|авто|машин|один хозяин|рег|мой номер)")
 
@@ -87,6 +109,19 @@ EXAMPLES = (
     Example("Въезд: М001ММ 99 RUS, пропустить", ("М001ММ 99 RUS",)),
     Example("гос. рег. знак К777КК-178", ("К777КК-178",)),
     Example("такси АО 123 77", ("АО 123 77",)),
+    Example("фольксваген поло номер о 662 ту 750", ("о 662 ту 750",)),
+    Example("Машина А: у 407 ос 72, ВУ есть", ("у 407 ос 72",)),
+    Example("белая гранта м 655 ет 797", ("м 655 ет 797",)),
+    Example("погрузчик 5511 УК 38, полуприцеп ВЕ 0913 52", ("5511 УК 38", "ВЕ 0913 52")),
+    Example("КамАЗ А 771 УР 152, п/п ВЕ 0913 52", ("А 771 УР 152", "ВЕ 0913 52")),
+    Example("борт ТА 118 86", ("ТА 118 86",)),
+    Example("серая шкода а ноль пять четыре тт сто девяносто восемь", ("а ноль пять четыре тт сто девяносто восемь",)),
+    Example(
+        "номер машины е девятьсот двенадцать вн сто тридцать четыре мне надо",
+        ("е девятьсот двенадцать вн сто тридцать четыре",),
+    ),
+    Example("машина в 200 км 50 м отсюда, красная лента с 100 см 50"),
+    Example("а ноль пять четыре тт сто девяносто восемь"),
     Example("едем в 200 км 50 минут"),
     Example("с 100 ру 50 штук"),
     Example("Артикул Б123ВС77"),

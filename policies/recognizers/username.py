@@ -265,7 +265,8 @@ _SERVICES = frozenset({
     "nginx", "apache", "ubuntu", "debian", "centos", "user", "users", "username", "login", "guest", "test",
     "system", "service", "daemon", "backup", "default", "public", "all", "null", "none", "nil", "true", "false",
     "undefined", "anonymous", "app", "db", "redis", "mongo", "rabbitmq", "kafka", "docker", "git", "jenkins",
-    "deploy", "runner", "ec2-user", "vagrant", "pi", "localhost", "localsystem", "superuser", "shared", "string",
+    "deploy", "runner", "oauth2", "x-access-token", "gitlab-ci-token", "ec2-user", "vagrant", "pi", "localhost",
+    "localsystem", "superuser", "shared", "string",
     "str", "int", "varchar", "text", "required", "optional", "unknown", "empty", "id", "name", "password", "email",
 })
 # fmt: on
@@ -300,7 +301,8 @@ _LABEL = re.compile(
 )
 # Between a label and the name: what it is for, a sign, or nothing but a space.
 _VALUE = re.compile(
-    r"(?: (?:лк|erp|crm|vpn|впн|1с|отзыва|поста|комментария|канала|чата))?"
+    r"(?: (?:лк|erp|crm|vpn|впн|1с|отзыва|поста|комментария|канала|чата|родител(?:я|ей)|ученика|учителя|реб[её]нка|мамы|папы|мужа"
+    r"|жены|сотрудника|клиента|врача|директора|бухгалтера|заявителя))?"
     r"(?P<place>(?: (?:в|на|от|для|к|из)(?: [а-яё0-9-]{2,16}){1,2}))?"
     r"(?:[\"'`\]]{0,2}[ \t]{0,3}(?P<sign>:=|=>|={1,2}|:|>|->|-(?= )|—)[ \t]{0,3}|(?: (?:мой|моя|для|у|это|пусть|будет|был|такой"
     r"|под|с именем|с логином|логин\w?|вот|в \w{2,12})){0,2}[ \t]{1,3}(?P<quoted>(?=[\"'«]))?)"
@@ -318,7 +320,9 @@ _PATH = re.compile(
 _LOGGED_IN = re.compile(
     r"(?<![a-z._/-])(?:ssh (?:-\S{1,12} (?:\S{1,40} )?){0,4}(?=[a-z0-9._-]{2,40}@)|ssh -l |sftp (?=[a-z0-9._-]{2,40}@)"
     r"|(?:password|session opened|publickey) for (?:invalid )?(?:user )?|live:"
-    r"|sudo -i?u ?|su -l? (?=[a-z0-9._-]{2,32}(?:$|\n| -c))|runas /user:|/user:|net user (?!/)|crontab -u |psql -u "
+    r"|sudo -i?u ?|su -l? (?=[a-z0-9._-]{2,32}(?:$|\n| -c))|runas /user:|/user:|net user (?!/)|crontab -u "
+    r"|psql (?:-[a-z] [^\s-]\S{0,40} ){0,3}-u "
+    r"|login (?=[a-z0-9._-]{2,40}\s{1,3}password )|name=[\"']?(?=[a-z0-9._-]{2,40}[\"']? (?:password|pass|secret)=)"
     r"|chown (?:-[a-z]{1,4} ){0,2}|(?:useradd|adduser|usermod|userdel|deluser|passwd|gpasswd|chage|createuser)(?: -{1,2}[a-z]{1,12}"
     r"(?: [a-z0-9,/-]{1,40}(?= [^-\s]))?){0,3} |(?:create|alter|drop) (?:user|role|login) (?:if (?:not )?exists )?[\"'`\[]?"
     r"|grant [^\n;]{1,80}? to [\"'`]?)"
@@ -371,6 +375,13 @@ EXAMPLES = (
     Example("вк https://vk.com/id123456789", ("https://vk.com/id123456789",)),
     Example("подпишись на vk.com/anna.msk сегодня", ("vk.com/anna.msk",)),
     Example("логин ivanov_p пароль Zx7!synthetic", ("ivanov_p",)),
+    Example("Логин родителя rod_4417, был пароль", ("rod_4417",)),
+    Example("psql -h 10.31.4.12 -U podryad2 -d shop", ("podryad2",)),
+    Example("machine git.example login oleynik\npassword Zima2024", ("oleynik",)),
+    Example("/ip hotspot user add name=gost-14 password=Zima2024", ("gost-14",)),
+    Example(
+        "https://oauth2:fCZUn1FFfUaCTvgCxAo8K3HyGl9UnuNW@git.example/lab.git, add name=eth1 mtu=1500, login form password"
+    ),
     Example("Логин: ivanov", ("ivanov",)),
     Example("user=ivan_petrov ip=10.1.2.3", ("ivan_petrov",)),
     Example('{"username": "anna.k"}', ("anna.k",)),
