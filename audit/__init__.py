@@ -1,6 +1,7 @@
 """An encrypted, tamper-evident, append-only log: takes bytes, and proves that it still has them."""
 
 from audit.checkpoint import Checkpoint, Signer, Verifier
+from audit.cosignature import Witnesser, WitnessVerifier
 from audit.entry import MAX_BODY, MAX_SUBJECTS, SUBJECT_SIZE, Entry, OpenedEntry, Receipt
 from audit.errors import (
     AuditError,
@@ -18,12 +19,21 @@ from audit.errors import (
     WriteFailure,
 )
 from audit.export import export_bundle
-from audit.keyfiles import check_kek, check_signing_key, create_kek, create_signing_key, load_signing_key
+from audit.keyfiles import (
+    check_kek,
+    check_signing_key,
+    create_kek,
+    create_signing_key,
+    create_witness_key,
+    load_signing_key,
+    load_witness_key,
+)
 from audit.log import AuditLog, LogSettings, Renewed
 from audit.proof import Disclosure, Proof, RecordReport, verify_record
 from audit.reader import AuditReader
-from audit.report import Damage, Report, explain
+from audit.report import Cosigned, Damage, Report, explain
 from audit.verify import verify_file
+from audit.witness import Submission, Witness, WitnessRefusal
 from audit.writer import Erased
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "AuditReader",
     "AuditWriteError",
     "Checkpoint",
+    "Cosigned",
     "Damage",
     "Disclosure",
     "Entry",
@@ -55,17 +66,24 @@ __all__ = [
     "Report",
     "Signer",
     "SubjectHeldError",
+    "Submission",
     "UnknownEntryError",
     "VerificationError",
     "Verifier",
+    "Witness",
+    "WitnessRefusal",
+    "WitnessVerifier",
+    "Witnesser",
     "WriteFailure",
     "check_kek",
     "check_signing_key",
     "create_kek",
     "create_signing_key",
+    "create_witness_key",
     "explain",
     "export_bundle",
     "load_signing_key",
+    "load_witness_key",
     "verify_file",
     "verify_record",
 ]

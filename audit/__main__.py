@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = None if chosen.known is None else _text(chosen.known)
         if is_disclosure(_start(chosen.file)):
             return _verify_record(chosen.file, key, as_json=chosen.json)
-        report = verify_file(chosen.file, key, known)
+        report = verify_file(chosen.file, key, known, [_text(each) for each in chosen.witness], chosen.quorum)
     except AuditError as error:
         if chosen.json:
             _say(msgspec.json.encode({"ok": False, "error": type(error).__name__, "message": str(error)}).decode())
@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("file", type=Path, help="выгрузка журнала, копия его базы или раскрытая запись")
     verify.add_argument("--key", type=Path, required=True, help="файл открытого ключа журнала (`.pub`)")
     verify.add_argument("--known", type=Path, help="контрольная точка, полученная раньше: журнал обязан её продолжать")
+    verify.add_argument(
+        "--witness", type=Path, action="append", default=[], help="файл открытого ключа свидетеля; можно несколько"
+    )
+    verify.add_argument("--quorum", type=int, default=1, help="сколько свидетелей нужно; без него достаточно одного")
     verify.add_argument("--json", action="store_true", help="отчёт в JSON")
     return parser
 

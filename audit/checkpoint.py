@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -15,7 +16,7 @@ from audit.errors import Finding, KeyFileError, VerificationError
 from audit.merkle import HASH_SIZE
 
 MAX_NOTE = 1 << 16  # characters; room for cosignatures, and for post-quantum ones
-_ED25519 = b"\x01"
+SIGNATURE, COSIGNATURE = b"\x01", b"\x04"  # types of keys, c2sp.org/signed-note
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _SIGNATURE_PREFIX = "— "
@@ -33,32 +34,57 @@ class Checkpoint(Struct, frozen=True):
         return f"{self.origin}\n{self.size}\n{_encode(self.root)}\n"
 
 
+class VerifierKey(Struct, frozen=True):
+    """A public key with the name it signs for, as c2sp.org/signed-note writes it. `public` is 32 bytes of Ed25519."""
+
+    name: str
+    kind: bytes
+    public: bytes
+
+    @classmethod
+    def parse(cls, vkey: str, kind: bytes) -> VerifierKey:
+        """The key in `<name>+<key id>+<base64>`. Raises KeyFileError."""
+        name, _, rest = vkey.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        material = _decode(encoded)
+        if not is_key_name(name) or material is None or len(material) != 33 or material[:1] != kind:
+            what = "журнала" if kind == SIGNATURE else "свидетеля"
+            raise KeyFileError(f"это не открытый ключ {what}; нужна строка вида `имя+номер+base64`")
+        key = cls(name, kind, material[1:])
+        if key.key_id.hex() != key_id:
+            raise KeyFileError("открытый ключ повреждён: номер не соответствует ключу")
+        return key
+
+    @property
+    def key_id(self) -> bytes:
+        """The first four bytes of a hash over name and key."""
+        return sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:4]
+
+    @property
+    def vkey(self) -> str:
+        """The key as one line of text."""
+        return f"{self.name}+{self.key_id.hex()}+{_encode(self.kind + self.public)}"
+
+
 class Verifier:
     """The public half of a signing key: what an auditor is given."""
 
     def __init__(self, name: str, public_key: bytes) -> None:
         self.name = name
-        self.key_id = _key_id(name, public_key)
-        self._public_bytes = public_key
+        self._key = VerifierKey(name, SIGNATURE, public_key)
+        self.key_id = self._key.key_id
         self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
         """The key in `<name>+<key id>+<base64>`. Raises KeyFileError."""
-        name, _, rest = vkey.strip().partition("+")
-        key_id, _, encoded = rest.partition("+")
-        material = _decode(encoded)
-        if not is_key_name(name) or material is None or len(material) != 33 or material[:1] != _ED25519:
-            raise KeyFileError("это не открытый ключ журнала; нужна строка вида `имя+номер+base64`")
-        verifier = cls(name, material[1:])
-        if verifier.key_id.hex() != key_id:
-            raise KeyFileError("открытый ключ журнала повреждён: номер не соответствует ключу")
-        return verifier
+        key = VerifierKey.parse(vkey, SIGNATURE)
+        return cls(key.name, key.public)
 
     @property
     def vkey(self) -> str:
         """The key as one line of text."""
-        return f"{self.name}+{self.key_id.hex()}+{_encode(_ED25519 + self._public_bytes)}"
+        return self._key.vkey
 
     def is_signature(self, line: str) -> bool:
         """Whether a signature line claims to be of this key: same name, same key id."""
@@ -67,7 +93,7 @@ class Verifier:
 
     def verify(self, note: str) -> str:
         """The text of a note that this key signed. Raises VerificationError."""
-        text, lines = _split_note(note)
+        text, lines = split_note(note)
         ours = [line for line in lines if self.is_signature(line)]
         if not ours:
             raise _error("контрольная точка не подписана этим ключом")
@@ -126,7 +152,8 @@ def is_key_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _split_note(note: str) -> tuple[str, list[str]]:
+def split_note(note: str) -> tuple[str, list[str]]:
+    """The text that is signed, and the signature lines. Raises VerificationError."""
     if len(note) > MAX_NOTE or any(character < " " and character != "\n" for character in note):
         raise _error("контрольная точка не по форме")
     text, blank, signatures = note.rpartition("\n\n")
@@ -149,8 +176,15 @@ def _signature(line: str, name: str | None = None) -> bytes | None:
     return blob if name is None or signer == name else None
 
 
-def _key_id(name: str, public_key: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
+def signature_line(key: VerifierKey, signature: bytes) -> str:
+    """One line of a signed note, line feed included."""
+    return f"{_SIGNATURE_PREFIX}{key.name} {_encode(key.key_id + signature)}\n"
+
+
+def signatures_by(key: VerifierKey, lines: Sequence[str]) -> list[bytes]:
+    """What the lines of this key hold after its id."""
+    blobs = [_signature(line, key.name) for line in lines]
+    return [blob[4:] for blob in blobs if blob is not None and blob[:4] == key.key_id]
 
 
 def _encode(value: bytes) -> str:

@@ -8,7 +8,10 @@ import os
 import stat
 from pathlib import Path
 
-from audit.checkpoint import Signer, is_key_name
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit.checkpoint import COSIGNATURE, SIGNATURE, Signer, VerifierKey, is_key_name
+from audit.cosignature import Witnesser
 from audit.errors import KeyFileError
 
 KEK_SIZE = 32
@@ -26,16 +29,12 @@ def create_signing_key(path: Path, origin: str) -> None:
 
     The public file is what auditors get. Raises KeyFileError; never overwrites either file.
     """
-    if not is_key_name(origin):
-        raise KeyFileError(f"`{origin}`: имя журнала не может быть пустым, содержать пробелы или знак `+`")
-    public = path.with_suffix(".pub")
-    if public == path or public.exists():
-        raise KeyFileError(f"`{public}`: такой файл уже есть; ключ не перезаписывается")
-    seed = os.urandom(32)
-    signer = Signer(origin, seed)
-    encoded = base64.b64encode(b"\x01" + seed).decode()
-    _create(path, f"{_SIGNING_PREFIX}+{origin}+{signer.verifier.key_id.hex()}+{encoded}\n".encode(), 0o600)
-    _create(public, (signer.verifier.vkey + "\n").encode(), 0o644)
+    _create_pair(path, origin, SIGNATURE)
+
+
+def create_witness_key(path: Path, name: str) -> None:
+    """Create a witness's key, and its public half beside it under `.pub`. Raises KeyFileError; never overwrites either file."""
+    _create_pair(path, name, COSIGNATURE)
 
 
 def subject_keys_beside(kek_file: Path) -> Path:
@@ -53,19 +52,46 @@ def load_kek(path: Path) -> bytes:
 
 def load_signing_key(path: Path) -> Signer:
     """The signing key. Raises KeyFileError."""
-    malformed = KeyFileError(f"`{path}`: это не ключ подписи журнала")
+    return Signer(*_private(path, SIGNATURE, "это не ключ подписи журнала"))
+
+
+def load_witness_key(path: Path) -> Witnesser:
+    """A witness's key. Raises KeyFileError."""
+    return Witnesser(*_private(path, COSIGNATURE, "это не ключ свидетеля"))
+
+
+def _private(path: Path, kind: bytes, otherwise: str) -> tuple[str, bytes]:
+    """Name and seed. Raises KeyFileError."""
+    malformed = KeyFileError(f"`{path}`: {otherwise}")
     try:
         # Base64 may hold plus signs, a name may not: split from the left.
         private, key, name, key_id, encoded = read_key_file(path).decode("utf-8").removesuffix("\n").split("+", 4)
         material = base64.b64decode(encoded, validate=True)
     except (UnicodeDecodeError, ValueError, binascii.Error):
         raise malformed from None
-    if f"{private}+{key}" != _SIGNING_PREFIX or not is_key_name(name) or len(material) != 33 or material[:1] != b"\x01":
+    if f"{private}+{key}" != _SIGNING_PREFIX or not is_key_name(name) or len(material) != 33 or material[:1] != kind:
         raise malformed
-    signer = Signer(name, material[1:])
-    if signer.verifier.key_id.hex() != key_id:
+    seed = material[1:]
+    if _public_of(name, kind, seed).key_id.hex() != key_id:
         raise malformed
-    return signer
+    return name, seed
+
+
+def _create_pair(path: Path, name: str, kind: bytes) -> None:
+    if not is_key_name(name):
+        raise KeyFileError(f"`{name}`: имя не может быть пустым, содержать пробелы или знак `+`")
+    public = path.with_suffix(".pub")
+    if public == path or public.exists():
+        raise KeyFileError(f"`{public}`: такой файл уже есть; ключ не перезаписывается")
+    seed = os.urandom(32)
+    key = _public_of(name, kind, seed)
+    encoded = base64.b64encode(kind + seed).decode()
+    _create(path, f"{_SIGNING_PREFIX}+{name}+{key.key_id.hex()}+{encoded}\n".encode(), 0o600)
+    _create(public, (key.vkey + "\n").encode(), 0o644)
+
+
+def _public_of(name: str, kind: bytes, seed: bytes) -> VerifierKey:
+    return VerifierKey(name, kind, Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
 
 
 def check_kek(path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from audit.checkpoint import parse_checkpoint, split_note
+from audit.cosignature import WitnessVerifier
 from audit.entry import Entry, OpenedEntry, Receipt, check_entry
 from audit.errors import AuditWriteError, KeyFileError, UnknownEntryError, WriteFailure
 from audit.generations import Generations
@@ -27,6 +29,8 @@ from audit.store import (
     connect_writer,
     open_channel,
 )
+from audit.subtrees import consistency
+from audit.witness import Submission
 from audit.writer import BatchWriter, Erased
 
 _BATCH = 512  # entries in one transaction, at most
@@ -166,6 +170,22 @@ class AuditLog:
                 after = await self._alter(self._writer.rewrap, after)
             return Renewed(generation, await self._writing.run(self._writer.end_generation))
 
+    async def submission(self, old: int) -> Submission:
+        """What to send a witness that has seen `old` entries: the checkpoint of now, and the proof that it continues that one.
+
+        Raises LogDamagedError; IndexError when a witness has seen more than there is.
+        """
+        note = self.checkpoint()
+        return await self._reading.run(submission, old, note)
+
+    async def witnessed(self) -> dict[str, tuple[int, int]]:
+        """Witness → how many entries it has cosigned, and when (seconds of POSIX)."""
+        return await self._reading.run(Database.witnessed)
+
+    async def keep_cosigned(self, witness: WitnessVerifier, note: str, lines: str) -> int:
+        """Keep the lines a witness answered for this note; when it cosigned. Raises VerificationError, AuditWriteError."""
+        return await self._alter(self._writer.keep_cosigned, witness, note, lines)
+
     async def _alter(
         self, function: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
@@ -242,6 +262,14 @@ class AuditLog:
             for (_, future), receipt in zip(batch, receipts, strict=True):
                 if not future.done():  # done: its caller was cancelled
                     future.set_result(receipt)
+
+
+def submission(database: Database, old: int, note: str) -> Submission:
+    """What to send a witness that has seen `old` entries. Raises LogDamagedError, IndexError."""
+    size = parse_checkpoint(split_note(note)[0]).size
+    if old > size:
+        raise IndexError(f"size {old} of {size}")
+    return Submission(old, consistency(database, old, size) if 0 < old < size else (), note)
 
 
 def _fail(waiting: Iterable[_Waiting], reason: WriteFailure) -> None:

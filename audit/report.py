@@ -20,6 +20,14 @@ class Damage(Struct, frozen=True):
     since: int | None = None
 
 
+class Cosigned(Struct, frozen=True):
+    """The largest checkpoint in the log that a witness cosigned, and when: seconds of POSIX, by the witness's clock."""
+
+    witness: str
+    size: int
+    time: int
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What a verification established. `ok`: these records, in this order and no others, are what the key signed."""
 
@@ -34,13 +42,16 @@ class Report(Struct, frozen=True, kw_only=True):
     first_us: int | None = None  # UTC, microseconds: the lowest and the highest time in the records
     last_us: int | None = None
     runs: int = 0  # starts of the writer, by their epoch keys
+    witnesses: tuple[Cosigned, ...] = ()
+    witnessed: int = 0  # entries that as many witnesses as were asked for have cosigned
     known: int | None = None  # size of the checkpoint seen earlier that the log was compared with
     damage: tuple[Damage, ...] = ()
     not_proven: tuple[str, ...] = ()
 
 
 NOT_PROVEN = {
-    "witness": "внешнего свидетеля нет: владелец машины и ключа подписи мог переписать журнал целиком",
+    "witness": "внешнего свидетеля нет (`--witness`): владелец машины и ключа подписи мог переписать журнал целиком",
+    "unwitnessed-tail": "записи после последней засвидетельствованной контрольной точки владелец машины мог переписать",
     "truncation": "не с чем сравнить размер: журнал, обрезанный до прежнего состояния, не отличить от целого (`--known`)",
     "clock": "время в записях — по часам самой машины",
     "content": "содержимое не расшифровывалось: проверено, что оно не менялось, а не что в нём написано",
@@ -63,6 +74,12 @@ def explain(report: Report) -> str:
     if report.first_us is not None and report.last_us is not None:
         lines.append(f"Время записей (UTC): {_moment(report.first_us)} — {_moment(report.last_us)}")
     lines.append(f"Запусков службы:     {report.runs}; прежних контрольных точек сверено: {report.checkpoints}")
+    lines += [
+        f"Свидетель {each.witness}: видел {each.size} записей {_moment(each.time * 1_000_000)} (UTC, по его часам)"
+        for each in report.witnesses
+    ]
+    if report.witnesses:
+        lines.append(f"Засвидетельствовано записей: {report.witnessed} из {report.size}")
     if report.known is not None:
         lines.append(f"Сверено с известной контрольной точкой: {report.known} записей")
     lines.append("Что эта проверка не доказывает:")

@@ -41,6 +41,12 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
     size INTEGER PRIMARY KEY,
     note TEXT NOT NULL
 ) STRICT""",
+    # The last cosignature of each witness, UTC seconds; the cosigned note itself is among the checkpoints.
+    "witnessed": """CREATE TABLE witnessed (
+    witness TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
     "keks": """CREATE TABLE keks (
     generation INTEGER PRIMARY KEY,
     key_check BLOB NOT NULL
@@ -82,6 +88,6 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
 
 SCHEMAS = {
     LAYOUT: SCHEMA,
-    1: {name: made for name, made in SCHEMA.items() if name not in {"subject_holds", "subtrees"}},
+    1: {name: made for name, made in SCHEMA.items() if name not in {"subject_holds", "subtrees", "witnessed"}},
 }
 """Every layout that can be read. Of the first, which was never released, only records and checkpoints: subjects were tied otherwise."""

@@ -125,6 +125,16 @@ class Database:
                 raise LogDamagedError("страницы базы перепутаны")
             last = rows[-1][0]
 
+    def kept_checkpoint(self, size: int) -> str | None:
+        """The kept note over the first `size` records."""
+        rows = self._fetch("SELECT coalesce(CAST(note AS TEXT), '') FROM checkpoints WHERE size = ?", size)
+        return rows[0][0] if rows else None
+
+    def witnessed(self) -> dict[str, tuple[int, int]]:
+        """Witness → size and time of its last cosignature."""
+        rows = self._fetch("SELECT CAST(witness AS TEXT), CAST(size AS INTEGER), CAST(time AS INTEGER) FROM witnessed")
+        return {name: (size, time) for name, size, time in rows}
+
     def unclosed(self) -> tuple[int, ...]:
         """Numbers of opened entries without a closing one."""
         return tuple(row[0] for row in self._fetch("SELECT seq FROM open_entries ORDER BY seq"))
@@ -226,6 +236,13 @@ class Database:
     def put_subtrees(self, nodes: Sequence[tuple[int, int, bytes]]) -> None:
         """Add nodes: level, number, hash. Only inside `transaction`."""
         self._connection.executemany("INSERT INTO subtrees (level, number, hash) VALUES (?, ?, ?)", nodes)
+
+    def put_witnessed(self, witness: str, size: int, time: int, note: str) -> None:
+        """Keep a cosigned note, and what it says of its witness. Only inside `transaction`."""
+        self._connection.execute("INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", (size, note))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO witnessed (witness, size, time) VALUES (?, ?, ?)", (witness, size, time)
+        )
 
     def put_kek(self, generation: int, key_check: bytes) -> None:
         """Note which KEK wraps the keys. Only inside `transaction`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,26 +10,30 @@ from msgspec import Struct
 
 from audit.bundle import BUNDLE_MAGIC, Piece, read_bundle
 from audit.checkpoint import Checkpoint, Verifier
+from audit.cosignature import WitnessVerifier
 from audit.errors import Finding, LogDamagedError, LogFileError, VerificationError
 from audit.export import pieces
 from audit.leaf import WRONG_NUMBER, Record, record_fault
 from audit.merkle import Frontier
-from audit.report import NOT_PROVEN, Damage, Report
+from audit.report import NOT_PROVEN, Cosigned, Damage, Report
 from audit.store import SQLITE_MAGIC, open_reader
 
 _NAMED = 20  # damaged records named one by one, at most
 _GROW = 1024  # leaf hashes gathered before the tree grows
 
 
-def verify_file(path: Path, vkey_text: str, known_checkpoint: str | None = None) -> Report:
+def verify_file(
+    path: Path, vkey_text: str, known_checkpoint: str | None = None, witnesses: Sequence[str] = (), quorum: int = 1
+) -> Report:
     """Recompute every hash of a bundle or of a database, and compare with the signed checkpoints in it.
 
     `known_checkpoint` is a signed note seen earlier: the log must contain what it covers. Without one, a log cut back to an
-    earlier state of itself cannot be told from a whole one. Memory is bounded. Damage is told in the report; raised are only
+    earlier state of itself cannot be told from a whole one. `witnesses` are public keys of witnesses (type 0x04), `quorum` of which
+    must have cosigned a checkpoint for it to count as witnessed. Memory is bounded. Damage is told in the report; raised are only
     KeyFileError (the public key is none) and LogFileError (no such file, unreadable, or neither a bundle nor a log).
     """
     verifier = Verifier.parse(vkey_text)
-    verification = _Verification(verifier)
+    verification = _Verification(verifier, [WitnessVerifier.parse(each) for each in witnesses], quorum)
     source = _sniff(path)
     try:
         if known_checkpoint is not None:
@@ -56,7 +60,11 @@ class _Opened(Struct, frozen=True):
 class _Verification:
     """One pass over a log. Damage within a record does not end it; damage to the order or the tree does."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, witnesses: Sequence[WitnessVerifier], quorum: int) -> None:
+        self._witnesses = witnesses
+        self._quorum = max(quorum, 1)
+        self._cosigned: dict[str, tuple[int, int]] = {}  # witness → size, time
+        self._witnessed = 0  # entries that enough of them have cosigned
         self.known: Checkpoint | None = None
         self._verifier = verifier
         self._head: Checkpoint | None = None
@@ -73,6 +81,7 @@ class _Verification:
     def run(self, opened: _Opened) -> None:
         """Raises VerificationError at what makes going on pointless."""
         self._head = self._verifier.open_checkpoint(opened.head)
+        self._note_witnesses(opened.head, self._head.size)
         for piece in opened.pieces:
             if isinstance(piece, str):
                 self._check_kept(piece)
@@ -86,19 +95,27 @@ class _Verification:
 
     def report(self, source: str) -> Report:
         """What came out."""
-        unproven = [code for code in NOT_PROVEN if code != "truncation" or self.known is None]
+        size = 0 if self._head is None else self._head.size
+        proven = {
+            "truncation": self.known is not None,
+            "witness": self._witnessed > 0,
+            "unwitnessed-tail": not 0 < self._witnessed < size,
+        }
+        unproven = [code for code in NOT_PROVEN if not proven.get(code, False)]
         return Report(
             ok=not self._damage,
             source=source,
             key=self._verifier.vkey,
             origin="" if self._head is None else self._head.origin,
-            size=0 if self._head is None else self._head.size,
+            size=size,
             root="" if self._head is None else self._head.root.hex(),
             records=self._next,
             checkpoints=self._checkpoints,
             first_us=None if self._first_us < 0 else self._first_us,
             last_us=None if self._last_us < 0 else self._last_us,
             runs=self._runs,
+            witnesses=tuple(Cosigned(name, *seen) for name, seen in sorted(self._cosigned.items())),
+            witnessed=self._witnessed,
             known=None if self.known is None else self.known.size,
             damage=tuple(self._damage),
             not_proven=tuple(unproven),
@@ -141,6 +158,15 @@ class _Verification:
             raise self._error(f"записи до {kept.size} не складываются в подписанный корень", Finding.ROOT)
         self._since = kept.size
         self._checkpoints += 1
+        self._note_witnesses(note, kept.size)
+
+    def _note_witnesses(self, note: str, size: int) -> None:
+        seen = {witness.name: time for witness in self._witnesses if (time := witness.seen(note)) is not None}
+        for name, time in seen.items():
+            if size >= self._cosigned.get(name, (0, 0))[0]:
+                self._cosigned[name] = size, time
+        if len(seen) >= self._quorum:
+            self._witnessed = max(self._witnessed, size)
 
     def _check_known(self) -> None:
         self._grow()

@@ -12,8 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from audit.checkpoint import Signer
+from audit.cosignature import WitnessVerifier
 from audit.entry import Entry, Receipt
-from audit.errors import KeyFileError, LogDamagedError, SubjectHeldError, VerificationError
+from audit.errors import Finding, KeyFileError, LogDamagedError, SubjectHeldError, VerificationError
 from audit.generations import Generations
 from audit.leaf import pack_prefix, record_fault
 from audit.merkle import Frontier, leaf_hash
@@ -142,6 +143,20 @@ class BatchWriter:
             changed = database.is_held(key.key_id) != held
             database.hold(key.key_id, held=held)
         return changed
+
+    def keep_cosigned(self, database: Database, witness: WitnessVerifier, note: str, lines: str) -> int:
+        """Keep a note with the lines a witness answered; when it cosigned, in seconds of POSIX.
+
+        Raises VerificationError when no line of this witness holds, AuditWriteError.
+        """
+        size = self._signer.verifier.open_checkpoint(note).size
+        with database.transaction():
+            whole = witness.cosigned(database.kept_checkpoint(size) or note, lines)
+            time_s = witness.seen(whole)
+            if time_s is None:
+                raise VerificationError("в ответе свидетеля нет его подписи", Finding.SIGNATURE)
+            database.put_witnessed(witness.name, size, time_s, whole)
+        return time_s
 
     def begin_generation(self, _: Database) -> int:
         """A new generation of subjects' keys, or the one whose beginning was interrupted. Raises KeyFileError."""

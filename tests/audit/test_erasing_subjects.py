@@ -238,7 +238,7 @@ def test_the_file_of_subjects_keys_is_private_sealed_and_needed(settings: LogSet
 def test_a_log_of_the_preliminary_layout_can_be_verified_and_is_not_written(settings: LogSettings, fill) -> None:
     fill(settings, entries())
     with closing(sqlite3.connect(settings.path)) as connection:
-        for table in ("subject_holds", "subtrees"):
+        for table in ("subject_holds", "subtrees", "witnessed"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
     assert verify_file(settings.path, settings.signing_key_file.with_suffix(".pub").read_text()).ok
