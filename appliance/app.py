@@ -13,6 +13,7 @@ from appliance.routes import admin, pii, privacy
 from appliance.routes.embeddings import embeddings
 from appliance.routes.health import livez, readyz
 from appliance.routes.openai import chat_completions, models
+from appliance.routes.witness import add_checkpoint
 from appliance.service import Service, open_service
 from appliance.settings import Settings
 from appliance.status import answer_error, numbered
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> Litestar:
             *pii.HANDLERS,
             *privacy.HANDLERS,
             *admin.HANDLERS,
+            add_checkpoint,
             livez,
             readyz,
         ],

@@ -353,6 +353,23 @@ class KeysRenewed(msgspec.Struct, frozen=True, array_like=True):
     ground: Reference = ""
 
 
+class Witnessed(msgspec.Struct, frozen=True, array_like=True):
+    """A witness cosigned the log: for the first time since the start, or again after it had not. What it signed is with the checkpoints."""
+
+    KIND: ClassVar[int] = 55
+
+    witness: str
+    size: int
+
+
+class Unwitnessed(msgspec.Struct, frozen=True, array_like=True):
+    """No witness has cosigned the log since that time (seconds of POSIX); recorded once, until one does again."""
+
+    KIND: ClassVar[int] = 56
+
+    since: int
+
+
 class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
     """Requests without a key of ours. At most one record a second; `count` is how many it stands for."""
 
@@ -407,6 +424,8 @@ Event = (
     | SubjectErased
     | SubjectHold
     | KeysRenewed
+    | Witnessed
+    | Unwitnessed
     | AuthFailed
     | Booted
     | ShutDown
@@ -431,6 +450,8 @@ KINDS: dict[int, type[Event]] = {
         SubjectErased,
         SubjectHold,
         KeysRenewed,
+        Witnessed,
+        Unwitnessed,
         AuthFailed,
         Booted,
         ShutDown,

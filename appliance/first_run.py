@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.auth import new_key
 from appliance.keyfiles import KEY_SIZE, write_secret
 from appliance.settings import Settings
-from audit import create_kek, create_signing_key
+from audit import create_kek, create_signing_key, create_witness_key
 
 
 def create_keys(settings: Settings) -> list[Path]:
@@ -34,7 +34,12 @@ def missing_keys(settings: Settings) -> list[Path]:
 
 def _makers(settings: Settings) -> dict[Path, Callable[[Path], None]]:
     log = settings.log
+    witness = settings.witness
+    cosigning: dict[Path, Callable[[Path], None]] = (
+        {settings.witness_key: lambda path: create_witness_key(path, witness.name)} if witness.logs else {}
+    )
     return {
+        **cosigning,
         log.kek_file: create_kek,
         log.signing_key_file: lambda path: create_signing_key(path, log.origin),
         settings.pseudonym_key: lambda path: write_secret(path, secrets.token_bytes(KEY_SIZE)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -25,9 +26,12 @@ from appliance.privacy import Privacy
 from appliance.recorder import Recorder
 from appliance.sealing import Seal
 from appliance.settings import Settings, load_governed, load_keyring
-from audit import AuditError, AuditLog
+from appliance.witnesses import Asked, Witnesses, poster
+from audit import AuditError, AuditLog, Verifier, Witness, WitnessVerifier, load_witness_key
 from policies import Detector, Policy
 from providers import Directory, HealthBoard, Provider, Task, load_tariffs, open_provider, routes_of, vendor_of
+
+_WITNESS_SECONDS = 5.0  # that a start waits for the witnesses' first word
 
 
 class Surfaces(NamedTuple):
@@ -39,6 +43,8 @@ class Surfaces(NamedTuple):
     officers: Officers
     holds: Holds
     custody: Custody
+    witnesses: Witnesses
+    witness: Witness | None
 
 
 class Service:
@@ -52,7 +58,14 @@ class Service:
         log: AuditLog,
         providers: dict[str, Provider],
     ) -> None:
-        self.gateway, self.analyst, self.privacy, self.officers, self.holds, self.custody = surfaces
+        self.gateway = surfaces.gateway
+        self.analyst = surfaces.analyst
+        self.privacy = surfaces.privacy
+        self.officers = surfaces.officers
+        self.holds = surfaces.holds
+        self.custody = surfaces.custody
+        self.witnesses = surfaces.witnesses
+        self.witness = surfaces.witness
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -111,6 +124,7 @@ class Service:
     def readiness(self) -> dict[str, str]:
         """Each part → "ok" or what is wrong with it. Costs nothing and asks no upstream."""
         report = {"audit": self._log.blocked or "ok", "detector": "ok"}
+        report.update({f"witness:{name}": state for name, state in self.witnesses.states.items()})
         for name, provider in self._providers.items():
             state = provider.readiness()
             report[f"provider:{name}"] = "ok" if state.ready else state.reason
@@ -163,13 +177,40 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         chats = tuple(route for route in routes if route.task is Task.CHAT)
         privacy = Privacy(inspector, recorder, Seal(pseudonyms), chats)
         custody = Custody(log, recorder, pseudonyms)
-        surfaces = Surfaces(gateway, Analyst(inspector, recorder), privacy, officers, holds, custody)
+        witnesses = _witnesses(settings, log, recorder)
+        surfaces = Surfaces(
+            gateway, Analyst(inspector, recorder), privacy, officers, holds, custody, witnesses, _witness(settings)
+        )
         service = Service(settings, keyring, surfaces, log, providers)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
         with suppress(SubjectHeldError):  # recorded as such
             await custody.resume(erasures)
         stack.push_async_callback(service.close)
-        yield service
+        following = asyncio.create_task(witnesses.run(), name="witnesses")
+        await witnesses.heard(_WITNESS_SECONDS)
+        try:
+            yield service
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+def _witnesses(settings: Settings, log: AuditLog, recorder: Recorder) -> Witnesses:
+    asked = []
+    for each in settings.audit.witnesses:
+        certificate, key = each.certificate_file, each.certificate_key_file
+        client = None if certificate is None or key is None else (certificate, key)
+        verifier = WitnessVerifier.parse(each.key_file.read_text(encoding="utf-8"))
+        asked.append(Asked(verifier, poster(each.url, each.ca_file, client)))
+    every, alarm = settings.audit.witness_seconds, settings.audit.witness_alarm_hours * 3600
+    return Witnesses(log, recorder, asked, every=every, alarm=alarm)
+
+
+def _witness(settings: Settings) -> Witness | None:
+    if not settings.witness.logs:
+        return None
+    logs = [Verifier.parse(path.read_text(encoding="utf-8")) for path in settings.witness.logs]
+    return Witness(load_witness_key(settings.witness_key), logs, settings.state / "witness", time.time)
 
 
 async def _close_orphans(log: AuditLog) -> tuple[int, list[int]]:

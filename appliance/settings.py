@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -21,7 +23,7 @@ from appliance.endorsement import Endorsement, SignerSettings, check_endorsement
 from appliance.errors import SettingsError
 from appliance.events import Id
 from appliance.keyfiles import KEY_SIZE, read_secret
-from audit import AuditError, LogSettings, check_kek, check_signing_key
+from audit import AuditError, KeyFileError, LogSettings, Verifier, WitnessVerifier, check_kek, check_signing_key
 from policies import (
     DetectorSettings,
     Policy,
@@ -42,6 +44,7 @@ from providers import (
     UnknownModelError,
     UnusableSettingsError,
     check_provider,
+    is_private_host,
     load_tariffs,
     problems_of_aliases,
     routes_of,
@@ -72,6 +75,24 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: Path | None = None
 
 
+class WitnessedBySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A witness of our log: `<url>/add-checkpoint`, and the public key it is trusted by."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s?#@]+$")]
+    key_file: Path
+    ca_file: Path | None = None
+    certificate_file: Path | None = None  # with its key, where the witness asks for one
+    certificate_key_file: Path | None = None
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Being a witness of other logs, named by their public keys; of none: not being one."""
+
+    logs: tuple[Path, ...] = ()
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] = "appliance.local/witness"
+    key_file: Path | None = None
+
+
 class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The log's files. Empty paths lie under the state directory."""
 
@@ -80,6 +101,10 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_key_file: Path | None = None
     origin: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] = "appliance.local/audit"
     max_bytes: Annotated[int, Meta(ge=1)] | None = None  # the log refuses to grow further; unset: the disk is the limit
+    subject_keys_file: Path | None = None  # written by the log itself; unset: beside the KEK
+    witnesses: tuple[WitnessedBySettings, ...] = ()
+    witness_seconds: Annotated[float, Meta(gt=0)] = 10.0  # how often a log that has grown is shown to them
+    witness_alarm_hours: Annotated[float, Meta(gt=0)] = 24.0  # without a cosignature, until that is recorded
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: PolicySettings = PolicySettings()
     detector: DetectorSettings = DetectorSettings()
     audit: AuditSettings = AuditSettings()
+    witness: WitnessSettings = WitnessSettings()
     providers: tuple[ProviderSettings, ...] = ()
     router: RouterSettings = RouterSettings()
     aliases: tuple[AliasSettings, ...] = ()
@@ -127,7 +153,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             signing_key_file=self.audit.signing_key_file or self.state / "keys" / "audit-signing.key",
             origin=self.audit.origin,
             max_bytes=self.audit.max_bytes,
+            subject_keys_file=self.audit.subject_keys_file,
         )
+
+    @property
+    def witness_key(self) -> Path:
+        """The key that we cosign other logs with."""
+        return self.witness.key_file or self.state / "keys" / "witness.key"
 
     @property
     def pseudonym_key(self) -> Path:
@@ -274,7 +306,12 @@ def _text(path: Path | None) -> str:
 
 def problems(settings: Settings) -> list[str]:
     """Every problem that would stop the service from starting or working, in Russian; empty when there is none. No network."""
-    found = [*_key_problems(settings), *_file_problems(settings), *_route_problems(settings)]
+    found = [
+        *_key_problems(settings),
+        *_file_problems(settings),
+        *_route_problems(settings),
+        *_witness_problems(settings),
+    ]
     try:
         load_governed(settings)
     except PolicyFileError as error:
@@ -282,6 +319,37 @@ def problems(settings: Settings) -> list[str]:
     if settings.detector.recognizers:
         found.extend(problems_of_recognizers(Path(settings.detector.recognizers)))
     return found
+
+
+def _witness_problems(settings: Settings) -> list[str]:
+    found = []
+    for each in settings.audit.witnesses:
+        address = urlsplit(each.url)
+        if address.scheme == "http" and not is_private_host(address.hostname or ""):
+            found.append(f"свидетель `{each.url}`: http допустим только внутри сети, наружу — только https")
+        if (each.certificate_file is None) != (each.certificate_key_file is None):
+            found.append(f"свидетель `{each.url}`: `certificate_file` и `certificate_key_file` задаются вместе")
+        found += _vkey_problems(each.key_file, WitnessVerifier.parse)
+        found += [
+            f"свидетель `{each.url}`: файла `{path}` нет"
+            for path in (each.ca_file, each.certificate_file, each.certificate_key_file)
+            if path is not None and not path.is_file()
+        ]
+    for path in settings.witness.logs:
+        found += _vkey_problems(path, Verifier.parse)
+    return found
+
+
+def _vkey_problems(path: Path, parse: Callable[[str], object]) -> list[str]:
+    try:
+        parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return [f"`{path}`: файл открытого ключа не читается ({error.strerror})"]
+    except UnicodeDecodeError:
+        return [f"`{path}`: в файле открытого ключа не текст"]
+    except KeyFileError as error:
+        return [f"`{path}`: {error}"]
+    return []
 
 
 def _key_problems(settings: Settings) -> list[str]:

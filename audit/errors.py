@@ -32,6 +32,7 @@ class WriteFailure(StrEnum):
     DAMAGED = "damaged"
     MOVED = "moved"
     READ_ONLY = "read-only"
+    ROLLED_BACK = "rolled-back"
     CLOSED = "closed"
     FAILED = "failed"
 
@@ -50,6 +51,7 @@ _FAILURES = {
     WriteFailure.DAMAGED: "записанное не совпало с прочитанным; проверьте память и диск",
     WriteFailure.MOVED: "файл журнала переместили или удалили; верните его и перезапустите службу",
     WriteFailure.READ_ONLY: "файл журнала стал доступен только для чтения",
+    WriteFailure.ROLLED_BACK: "свидетель видел другую историю: журнал откатили или подменили",
     WriteFailure.CLOSED: "журнал закрыт",
     WriteFailure.FAILED: "сбой внутри журнала; перезапустите службу",
 }

@@ -186,6 +186,10 @@ class AuditLog:
         """Keep the lines a witness answered for this note; when it cosigned. Raises VerificationError, AuditWriteError."""
         return await self._alter(self._writer.keep_cosigned, witness, note, lines)
 
+    def stop_as_rolled_back(self) -> None:
+        """Write nothing more: a witness has seen another history. Only a restart tries again."""
+        self._blocked = WriteFailure.ROLLED_BACK
+
     async def _alter(
         self, function: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
@@ -258,7 +262,8 @@ class AuditLog:
             _fail(batch, WriteFailure.FAILED)
             raise
         else:
-            self._blocked = None
+            # What was stopped while this batch was being written stays stopped.
+            self._blocked = self._blocked if self._blocked is WriteFailure.ROLLED_BACK else None
             for (_, future), receipt in zip(batch, receipts, strict=True):
                 if not future.done():  # done: its caller was cancelled
                     future.set_result(receipt)

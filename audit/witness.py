@@ -46,6 +46,11 @@ class Submission(Struct, frozen=True):
     proof: tuple[bytes, ...]
     note: str
 
+    @property
+    def size(self) -> int:
+        """How many entries the checkpoint covers. Raises VerificationError."""
+        return parse_checkpoint(split_note(self.note)[0]).size
+
     def body(self) -> str:
         """The body of a request."""
         lines = [f"old {self.old}", *(base64.b64encode(each).decode() for each in self.proof)]

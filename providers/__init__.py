@@ -1,5 +1,6 @@
 """Chat with any LLM: one vocabulary, one error tree, and a provider for each kind of upstream."""
 
+from providers.addresses import is_private_host
 from providers.chat import (
     ChatRequest,
     ChatResponse,
@@ -144,6 +145,7 @@ __all__ = [
     "check_provider",
     "collect",
     "explain",
+    "is_private_host",
     "load_tariffs",
     "matching",
     "open_provider",

@@ -41,6 +41,8 @@ from appliance.events import (
     SubjectErased,
     SubjectHold,
     Unmasked,
+    Unwitnessed,
+    Witnessed,
     decode,
 )
 from audit import AuditError, AuditReader, OpenedEntry, Verifier, explain, export_bundle, verify_file
@@ -248,6 +250,11 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
             return "политика", f"вступила в силу {event.version} ({event.new_digest.hex()[:12]}){signed}"
         case HoldDecided():
             return "проверка ответа", f"{event.officer}: {_ACT[event.act]}; запись {event.intent}"
+        case Witnessed():
+            return "свидетель", f"{event.witness} подтвердил первые записи, {event.size} шт."
+        case Unwitnessed():
+            since = datetime.fromtimestamp(event.since, UTC).strftime("%d.%m.%Y %H:%M")
+            return "нет свидетеля", f"никто не подтверждал журнал с {since} (UTC)"
         case AuthFailed():
             return "чужой ключ", f"попыток: {event.count}"
         case Booted():

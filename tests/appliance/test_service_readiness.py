@@ -6,8 +6,9 @@ from pathlib import Path
 
 from appliance.auth import Keyring
 from appliance.events import Resumed, decode
-from appliance.service import Service
+from appliance.service import Service, Surfaces
 from appliance.settings import Settings
+from appliance.witnesses import Witnesses
 from audit import AuditWriteError, Entry, WriteFailure
 
 
@@ -28,7 +29,9 @@ class FullThenFree:
 
 async def test_a_full_disk_makes_us_unready_until_it_is_freed_and_that_is_recorded(tmp_path: Path) -> None:
     log = FullThenFree()
-    service = Service(Settings(state=tmp_path), Keyring(()), (None, None, None, None, None), log, {})  # type: ignore[arg-type]  # of these parts only the log is asked
+    witnesses = Witnesses(log, None, (), every=1.0, alarm=1.0)
+    surfaces = Surfaces(None, None, None, None, None, None, witnesses, None)  # of these parts only the log is asked
+    service = Service(Settings(state=tmp_path), Keyring(()), surfaces, log, {})
 
     await service.try_log()
     assert (service.readiness()["audit"], service.ready()) == ("disk-full", False)
