@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -48,6 +49,15 @@ def fold(original: str) -> Folded:
             text, starts, ends = _edited(text, starts, ends, _in_digits(text))
     text = _HIDDEN_DIGIT.sub(_digit, text)
     return Folded(text, small(text), starts, ends)
+
+
+def unescaped(original: str) -> Folded | None:
+    """`original` with nothing but escapes undone, for what is read letter by letter; None where there are none."""
+    if "%" not in original and "\\" not in original and "&" not in original:
+        return None
+    places: tuple[Sequence[int], Sequence[int]] = range(len(original)), range(1, len(original) + 1)
+    text, starts, ends = _edited(original, *places, _unescaped(original))
+    return None if text == original else Folded(text, small(text), starts, ends)
 
 
 def small(text: str) -> str:
@@ -130,12 +140,19 @@ _ESCAPE = re.compile(
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)|(?P<quote>\\{1,3}[\"'/])"
     r"|(?P<space>\\{1,2}[nrt])"
 )
-_DRIVE = re.compile(r"[A-Za-z]:\\|\\\\[a-z]")  # a path, in which «\n» begins a folder's name
+_NOWHERE = sys.maxsize, sys.maxsize
+# A path, in which «\n» begins a folder's name: one kind of separator throughout, so that the line break behind «C:\\temp» is none of it.
+_NAME = r"[^\\\s\"'<>|*?:,;]"
+_PATH = re.compile(
+    rf"(?<![A-Za-z])[A-Za-z]:(?P<drive>\\{{1,4}})(?:{_NAME}{{1,80}}(?P=drive)(?!\\)){{0,30}}{_NAME}{{0,80}}"
+    rf"|(?<![\\\w])\\{{2,4}}[\w.-]{{1,60}}(?P<share>\\{{1,2}})(?:{_NAME}{{1,80}}(?P=share)(?!\\)){{0,30}}{_NAME}{{1,80}}"
+)
 
 
 def _unescaped(text: str) -> Iterator[_Edit]:
     """What URLs, JSON strings and HTML write in place of characters; what does not decode is left as it is."""
-    has_path = bool(_DRIVE.search(text))
+    paths = iter([match.span() for match in _PATH.finditer(text)] if "\\" in text else ())
+    path = next(paths, _NOWHERE)
     for match in _ESCAPE.finditer(text):
         written, kind = match[0], match.lastgroup
         if kind == "percent":
@@ -149,7 +166,11 @@ def _unescaped(text: str) -> Iterator[_Edit]:
                 yield *match.span(), character
         elif kind == "quote":
             yield *match.span(), written[-1]
-        elif not has_path:
+        else:
+            while path[1] <= match.start():
+                path = next(paths, _NOWHERE)
+            if match.start() >= path[0]:
+                continue
             yield *match.span(), {"n": "\n", "r": "\r", "t": "\t"}[written[-1]]
 
 

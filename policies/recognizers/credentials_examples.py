@@ -5,6 +5,8 @@ from __future__ import annotations
 from policies.recognizers.identifier import Example
 
 EXAMPLES = (
+    Example('password: Zx7!syn"thetic', ('Zx7!syn"thetic',)),
+    Example(r"\u043f\u0430\u0440\u043e\u043b\u044c: Zx7!kolodez", ("Zx7!kolodez",)),
     Example("ключ sk-abcdefghijklmnop1234567890 не работает", ("sk-abcdefghijklmnop1234567890",)),
     Example('OPENAI_KEY = "AKIAABCDEFGHIJKLMNOP"', ("AKIAABCDEFGHIJKLMNOP",)),
     Example("token=ghp_abcdefghijklmnopqrstuvwxyz0123456789", ("ghp_abcdefghijklmnopqrstuvwxyz0123456789",)),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from policies import names
 from policies.entities import Entity
 from policies.finding import Finding
-from policies.folding import fold
+from policies.folding import fold, unescaped
 from policies.recognizers import (
     address,
     birth_date,
@@ -122,8 +122,12 @@ def _in_window(text: str, core_start: int, tables: Tables) -> Iterator[Finding]:
         *username.find_of_persons(folded.text, persons),
     ]
     found += special.find(folded.lower, sorted(each for each in found if each.entity in _TELLS_OF))
-    for finding in found:
-        place, end = folded.original(finding.start, finding.end)
+    spans = [(finding, folded.original(finding.start, finding.end)) for finding in found]
+    plain = unescaped(text[start : core_start + _WINDOW + _MARGIN])
+    if plain is not None:  # «\u043f\u0430\u0440\u043e\u043b\u044c: …»; as it is written it was read before
+        secrets = credentials.find(plain.text, 0, len(plain.text))
+        spans += [(secret, plain.original(secret.start, secret.end)) for secret in secrets]
+    for finding, (place, end) in spans:
         if core_start <= start + place < core_start + _WINDOW:
             yield Finding(start + place, start + end, finding.entity, finding.score)
 
