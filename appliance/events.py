@@ -287,10 +287,19 @@ class ReadWhat(StrEnum):
     """What was read of the log."""
 
     SUBJECT = "subject"  # the numbers of the records of one person
+    LIST = "list"  # records, as a table or in JSON
+    SHOW = "show"  # one record
+    PROVE = "prove"  # one record for a stranger, closed
+    OPEN = "open"  # one record for a stranger, with the key that opens it
+    EXPORT = "export"  # all of it, as ciphertext
+    REPLAY = "replay"  # decisions, made again under another policy
 
 
 class LogRead(msgspec.Struct, frozen=True, array_like=True):
-    """Somebody read the log (ПП 1119 п. 15). The person looked for is in the compartment."""
+    """Somebody read the log (ПП 1119 п. 15). The person looked for is in the compartment.
+
+    `officer` is `uid-N` for who read by the command line with the log's own keys; `time`, then, when (seconds of POSIX), else 0.
+    """
 
     KIND: ClassVar[int] = 50
 
@@ -299,6 +308,7 @@ class LogRead(msgspec.Struct, frozen=True, array_like=True):
     what: ReadWhat
     records: int
     ground: Reference = ""
+    time: int = 0
 
 
 class ErasureAsked(msgspec.Struct, frozen=True, array_like=True):

@@ -23,6 +23,7 @@ from appliance.holds import Holds
 from appliance.inspector import Inspector
 from appliance.officers import Officers
 from appliance.privacy import Privacy
+from appliance.readings import keep_recording
 from appliance.recorder import Recorder
 from appliance.sealing import Seal
 from appliance.settings import Settings, load_governed, load_keyring
@@ -186,7 +187,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         with suppress(SubjectHeldError):  # recorded as such
             await custody.resume(erasures)
         stack.push_async_callback(service.close)
-        following = asyncio.create_task(witnesses.run(), name="witnesses")
+        following = asyncio.gather(witnesses.run(), keep_recording(settings.readings, recorder))
         await witnesses.heard(_WITNESS_SECONDS)
         try:
             yield service

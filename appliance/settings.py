@@ -157,6 +157,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
+    def readings(self) -> Path:
+        """Where the command line notes that it read the log, for the service to record."""
+        return self.state / "readings"
+
+    @property
     def witness_key(self) -> Path:
         """The key that we cosign other logs with."""
         return self.witness.key_file or self.state / "keys" / "witness.key"

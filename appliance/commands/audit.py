@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from appliance.commands import custody
-from appliance.commands.options import chosen, fail, with_settings
+from appliance.commands.options import chosen, fail, noted, with_settings
 from appliance.events import (
     Analyzed,
     AuthFailed,
@@ -32,6 +32,7 @@ from appliance.events import (
     Masked,
     Outcome,
     PolicyChanged,
+    ReadWhat,
     RefusalReason,
     Refused,
     Resumed,
@@ -66,6 +67,7 @@ def list_command(settings_file: Path | None, state: Path, last: int, *, as_json:
     """Последние записи журнала."""
     with _reader(settings_file, state) as reader:
         records = list(reader.entries(max(0, reader.size - last), reader.size))
+    noted(chosen(settings_file, state), ReadWhat.LIST, len(records))
     if as_json:
         for record in records:
             click.echo(json.dumps(_document(record), ensure_ascii=False))
@@ -80,6 +82,7 @@ def show_command(number: int, settings_file: Path | None, state: Path) -> None:
     """Одна запись целиком."""
     with _reader(settings_file, state) as reader:
         record = reader.entry(number)
+    noted(chosen(settings_file, state), ReadWhat.SHOW, 1)
     click.echo(json.dumps(_document(record), ensure_ascii=False, indent=2))
 
 
@@ -104,9 +107,15 @@ def verify_command(settings_file: Path | None, state: Path, *, as_json: bool) ->
 @with_settings
 def export_command(file: Path, settings_file: Path | None, state: Path) -> None:
     """Выгрузить журнал в один файл; ключей и открытых данных в нём нет."""
-    log = chosen(settings_file, state).log
+    settings = chosen(settings_file, state)
+    log = settings.log
     try:
         count = export_bundle(log.path, file)
+        try:
+            noted(settings, ReadWhat.EXPORT, count)
+        except SystemExit:
+            file.unlink()
+            raise
     except AuditError as error:
         fail(str(error))
     click.echo(f"Выгружено записей: {count}. Файл: {file}")
@@ -130,13 +139,15 @@ def checkpoint_command(settings_file: Path | None, state: Path) -> None:
 @with_settings
 def prove_command(number: int, out: Path, settings_file: Path | None, state: Path, *, opened: bool) -> None:
     """Доказать постороннему, что запись есть в журнале, и показать её, если нужно."""
-    log = chosen(settings_file, state).log
+    settings = chosen(settings_file, state)
+    log = settings.log
     try:
         verifier = Verifier.parse(log.signing_key_file.with_suffix(".pub").read_text())
         with AuditReader.open(log.path, log.kek_file, log.subject_keys) as reader:
             event = _event(reader.entry(number))
             labels = () if event is None else event.__struct_fields__
             content = reader.disclose(number, verifier, key=opened, labels=labels).encoded()
+        noted(settings, ReadWhat.OPEN if opened else ReadWhat.PROVE, 1)
         with out.open("xb") as file:
             file.write(content)
     except AuditError as error:
@@ -172,6 +183,15 @@ _STATUS = {
     Status.UNKNOWN: "неизвестно: процесс был остановлен",
 }
 _ACT = {HoldAct.VIEWED: "просмотрел", HoldAct.APPROVED: "разрешил выдать", HoldAct.DENIED: "не разрешил выдать"}
+_READ = {
+    ReadWhat.SUBJECT: "о ком записи",
+    ReadWhat.LIST: "список",
+    ReadWhat.SHOW: "одна запись",
+    ReadWhat.PROVE: "доказательство без содержимого",
+    ReadWhat.OPEN: "доказательство с содержимым",
+    ReadWhat.EXPORT: "выгрузка без расшифровки",
+    ReadWhat.REPLAY: "решения заново по другой политике",
+}
 _REASON = {
     RefusalReason.POLICY: "политика",
     RefusalReason.PURPOSE: "цель не названа или не разрешена ключу",
@@ -231,7 +251,10 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
             done = "остановлено" if event.laid else "снята остановка"
             return "управление", f"{event.officer}: {done}: {event.kind} {event.target}{_ground(event.ground)}"
         case LogRead():
-            return "чтение журнала", f"{event.officer}: записи одного субъекта, {event.records}{_ground(event.ground)}"
+            return (
+                "чтение журнала",
+                f"{event.officer}: {_READ[event.what]}, записей {event.records}{_ground(event.ground)}",
+            )
         case ErasureAsked():
             return "требование", f"{event.officer}: отвязать субъекта от записей{_ground(event.ground)}"
         case SubjectErased():

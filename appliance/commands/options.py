@@ -9,6 +9,8 @@ from typing import NoReturn, TypeVar
 import click
 
 from appliance.errors import SettingsError
+from appliance.events import ReadWhat
+from appliance.readings import note
 from appliance.settings import Settings, default_settings, load_settings
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -37,6 +39,16 @@ def chosen(settings_file: Path | None, state: Path, local_model: str = "auto") -
         return load_settings(settings_file) if settings_file is not None else default_settings(state, local_model)
     except SettingsError as error:
         fail(*error.problems)
+
+
+def noted(settings: Settings, what: ReadWhat, records: int) -> None:
+    """Note that the log was read, before anything of it is shown; exits when that cannot be done."""
+    try:
+        note(settings.readings, what, records)
+    except OSError as error:
+        fail(
+            f"`{settings.readings}`: о чтении журнала нельзя оставить запись ({error.strerror}), поэтому он не показан"
+        )
 
 
 def fail(*problems: str, missing: Sequence[Path] = ()) -> NoReturn:

@@ -17,10 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from appliance.auth import Principal, Pseudonyms
-from appliance.commands.options import chosen, fail, with_settings
+from appliance.commands.options import chosen, fail, noted, with_settings
 from appliance.declaration import Declaration
 from appliance.endorsement import Role, check_endorsement, endorse
 from appliance.errors import BadRequestError, GatewayError, SettingsError
+from appliance.events import ReadWhat
 from appliance.explanation import Explained, explained, in_words, leaving
 from appliance.governance import Governance
 from appliance.inspector import Call, Inspector
@@ -365,7 +366,8 @@ def _replayed(settings: Settings, policy: Policy, days: int) -> Replayed:
         return replay((), policy)
     since = (datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000
     try:
-        with AuditReader.open(settings.log.path, settings.log.kek_file) as reader:
+        with AuditReader.open(settings.log.path, settings.log.kek_file, settings.log.subject_keys) as reader:
+            noted(settings, ReadWhat.REPLAY, reader.size)
             return replay((record for record in reader.entries(0, reader.size) if record.time_us >= since), policy)
     except AuditError as error:
         fail(str(error))
