@@ -75,9 +75,7 @@ class Witnesses:
     async def run(self) -> None:
         """Ask all of them, for ever."""
         if self._asked:
-            self._since = max(
-                [self._since - self._alarm, *(seen for _, seen in (await self._log.witnessed()).values())]
-            )
+            self._since = max((seen for _, seen in (await self._log.witnessed()).values()), default=self._since)
             await asyncio.gather(self._watch(), *(self._follow(each) for each in self._asked))
 
     async def _follow(self, asked: Asked) -> None:
@@ -109,6 +107,8 @@ class Witnesses:
             self._states[name] = str(error)
         except AuditError as error:
             self._states[name] = f"журнал: {error}"
+        except Exception as error:  # noqa: BLE001  (whatever it is, the next try comes, and the state says so)
+            self._states[name] = f"сбой ({type(error).__name__})"
         return old
 
     async def _sent(self, asked: Asked, old: int) -> tuple[Submission, int, str]:
@@ -144,6 +144,7 @@ class Witnesses:
 
     async def _watch(self) -> None:
         """Say once when nobody has cosigned for too long."""
+        await self.heard(_SECONDS)
         while True:
             if not self._alarmed and self._clock() - self._since > self._alarm:
                 self._alarmed = True
