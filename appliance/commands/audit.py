@@ -184,7 +184,7 @@ _STATUS = {
 }
 _ACT = {HoldAct.VIEWED: "просмотрел", HoldAct.APPROVED: "разрешил выдать", HoldAct.DENIED: "не разрешил выдать"}
 _READ = {
-    ReadWhat.SUBJECT: "о ком записи",
+    ReadWhat.SUBJECT: "записи об одном человеке",
     ReadWhat.LIST: "список",
     ReadWhat.SHOW: "одна запись",
     ReadWhat.PROVE: "доказательство без содержимого",
@@ -253,7 +253,7 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
         case LogRead():
             return (
                 "чтение журнала",
-                f"{event.officer}: {_READ[event.what]}, записей {event.records}{_ground(event.ground)}",
+                f"{event.officer}: {_READ[event.what]}, {event.records} шт.{_ground(event.ground)}",
             )
         case ErasureAsked():
             return "требование", f"{event.officer}: отвязать субъекта от записей{_ground(event.ground)}"
