@@ -396,6 +396,14 @@ class Resumed(msgspec.Struct, frozen=True, array_like=True):
     reason: Id  # why it could not
 
 
+class ClockJumped(msgspec.Struct, frozen=True, array_like=True):
+    """The wall clock was set: by how much it gained, in milliseconds, less than nothing for a loss."""
+
+    KIND: ClassVar[int] = 32
+
+    gained: int
+
+
 class Booted(msgspec.Struct, frozen=True, array_like=True):
     """The service started to accept requests, with these parts."""
 
@@ -408,6 +416,7 @@ class Booted(msgspec.Struct, frozen=True, array_like=True):
     routes: tuple[Id, ...]
     sqlite: str
     orphans: int  # Intents that a crash had left without an Outcome, closed by this start
+    code: bytes = b""  # SHA-256 over our own files, see `measurement`
 
 
 class ShutDown(msgspec.Struct, frozen=True, array_like=True):
@@ -440,6 +449,7 @@ Event = (
     | Booted
     | ShutDown
     | Resumed
+    | ClockJumped
 )
 
 KINDS: dict[int, type[Event]] = {
@@ -466,6 +476,7 @@ KINDS: dict[int, type[Event]] = {
         Booted,
         ShutDown,
         Resumed,
+        ClockJumped,
     )
 }
 """The catalogue: number in the record's header → Struct."""

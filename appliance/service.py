@@ -12,6 +12,7 @@ from appliance import __version__
 from appliance.accounting import Accounting
 from appliance.analysis import Analyst
 from appliance.auth import Keyring, Officer, Principal, Pseudonyms
+from appliance.clocks import Clocks
 from appliance.custody import Custody
 from appliance.dispatch import Dispatcher
 from appliance.errors import AuthenticationError, NotReadyError, RecordingError, SubjectHeldError
@@ -21,6 +22,7 @@ from appliance.governance import Governance
 from appliance.halting import Halts
 from appliance.holds import Holds
 from appliance.inspector import Inspector
+from appliance.measurement import digest_of_code
 from appliance.officers import Officers
 from appliance.privacy import Privacy
 from appliance.readings import keep_recording
@@ -183,11 +185,14 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             gateway, Analyst(inspector, recorder), privacy, officers, holds, custody, witnesses, _witness(settings)
         )
         service = Service(settings, keyring, surfaces, log, providers)
-        await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans)))
+        code = await asyncio.to_thread(digest_of_code)
+        await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans, code)))
         with suppress(SubjectHeldError):  # recorded as such
             await custody.resume(erasures)
         stack.push_async_callback(service.close)
-        following = asyncio.gather(witnesses.run(), keep_recording(settings.readings, recorder))
+        following = asyncio.gather(
+            witnesses.run(), keep_recording(settings.readings, recorder), Clocks(recorder).watch()
+        )
         await witnesses.heard(_WITNESS_SECONDS)
         try:
             yield service
@@ -228,7 +233,9 @@ async def _close_orphans(log: AuditLog) -> tuple[int, list[int]]:
     return len(intents), erasures
 
 
-def _booted(policy: Policy, detector: Detector, routes: tuple[str, ...], log: AuditLog, orphans: int) -> Booted:
+def _booted(
+    policy: Policy, detector: Detector, routes: tuple[str, ...], log: AuditLog, orphans: int, code: bytes
+) -> Booted:
     return Booted(
         version=__version__,
         policy_version=policy.version,
@@ -237,4 +244,5 @@ def _booted(policy: Policy, detector: Detector, routes: tuple[str, ...], log: Au
         routes=routes,
         sqlite=log.sqlite_version,
         orphans=orphans,
+        code=code,
     )

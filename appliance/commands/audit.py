@@ -21,6 +21,7 @@ from appliance.events import (
     Analyzed,
     AuthFailed,
     Booted,
+    ClockJumped,
     ErasureAsked,
     Event,
     Explained,
@@ -282,7 +283,10 @@ def _row(event: Event | None) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR091
             return "чужой ключ", f"попыток: {event.count}"
         case Booted():
             orphans = f", незакрытых записей было {event.orphans}" if event.orphans else ""
-            return "запуск", f"версия {event.version}, политика {event.policy_version}{orphans}"
+            code = f", файлы {event.code.hex()[:12]}" if event.code else ""
+            return "запуск", f"версия {event.version}{code}, политика {event.policy_version}{orphans}"
+        case ClockJumped():
+            return "часы", f"переведены на {event.gained / 1000:+.3f} с"
         case Resumed():
             return "возобновление", f"журнал снова пишет; не писал: {event.reason}"
         case ShutDown():
