@@ -126,7 +126,9 @@ class Witnesses:
                 self._states[name] = "ok"
                 self._alarmed = False
                 return size
-            case 409 | 422:
+            case 422:
+                self._rolled_back(name, f"свидетель не признаёт, что журнал продолжает первые {old} записей")
+            case 409 if _SIZE.fullmatch(text) or old == submission.size:
                 self._rolled_back(name, f"история журнала до {old} записей не та, что видел свидетель")
             case 404:
                 self._states[name] = "свидетель не знает этот журнал: дайте ему открытый ключ журнала"
