@@ -377,11 +377,16 @@ def test_the_compatible_api_needs_a_schema_too():
     assert compatible(response_format=ResponseFormat("json_object"))["response_format"] == {"type": "json_object"}
 
 
-def test_ids_that_are_not_ours_are_left_alone():
-    call = ToolCall("get_weather", "get_weather", "{}")
-    foreign = ToolCall("call~77_0", "get_weather", "{}")
-    body = json.loads(encode_compatible(ChatRequest("m", (Message(Role.ASSISTANT, tool_calls=(call, foreign)),)), URI))
-    assert [each["id"] for each in body["messages"][0]["tool_calls"]] == ["get_weather", "call~77_0"]
+def test_calls_that_another_model_made_get_the_ids_that_the_vendor_links_by():
+    ours, foreign = ToolCall("get_weather", "get_weather", "{}"), ToolCall("call~77_0", "get_time", "{}")
+    history = (
+        Message(Role.ASSISTANT, tool_calls=(ours, foreign)),
+        Message(Role.TOOL, "5", tool_call_id="call~77_0"),
+        Message(Role.TOOL, "6", tool_call_id="of no call"),
+    )
+    body = json.loads(encode_compatible(ChatRequest("m", history), URI))
+    assert [each["id"] for each in body["messages"][0]["tool_calls"]] == ["get_weather", "get_time"]
+    assert [each["tool_call_id"] for each in body["messages"][1:]] == ["get_time", "of no call"]
 
 
 def test_ids_of_calls_are_made_unique_and_later_pieces_change_nothing():
