@@ -199,7 +199,8 @@ class AuditLog:
         try:
             return await self._writing.run(function, *args, **kwargs)
         except AuditWriteError as error:
-            self._blocked = self._blocked if error.reason.passes else error.reason
+            if not error.reason.passes:
+                self._wrote(error.reason)
             raise
 
     @property
@@ -223,6 +224,11 @@ class AuditLog:
         if record is None:
             raise UnknownEntryError(seq)
         return self._opener.open(database, record)
+
+    def _wrote(self, failure: WriteFailure | None) -> None:
+        """Note how a write ended. What was stopped meanwhile stays stopped, however that was."""
+        if self._blocked is not WriteFailure.ROLLED_BACK:
+            self._blocked = failure
 
     def _close(self) -> None:
         self._closing = True
@@ -255,15 +261,14 @@ class AuditLog:
                 raise AuditWriteError(self._blocked)
             receipts = await self._writing.run(self._writer.write, [entry for entry, _ in batch])
         except AuditWriteError as error:
-            self._blocked = error.reason
+            self._wrote(error.reason)
             _fail(batch, error.reason)
         except BaseException:
-            self._blocked = WriteFailure.FAILED
+            self._wrote(WriteFailure.FAILED)
             _fail(batch, WriteFailure.FAILED)
             raise
         else:
-            # What was stopped while this batch was being written stays stopped.
-            self._blocked = self._blocked if self._blocked is WriteFailure.ROLLED_BACK else None
+            self._wrote(None)
             for (_, future), receipt in zip(batch, receipts, strict=True):
                 if not future.done():  # done: its caller was cancelled
                     future.set_result(receipt)

@@ -331,3 +331,23 @@ def test_a_reader_names_the_record_whose_bytes_were_changed(settings: LogSetting
         with pytest.raises(LogDamagedError) as damage:
             reader.entry(3)
     assert damage.value.seq == 3
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_log_that_was_stopped_while_a_batch_is_written_stays_stopped(
+    settings: LogSettings, *, full: bool
+) -> None:
+    async with AuditLog.open(msgspec.structs.replace(settings, max_bytes=200_000 if full else None)) as log:
+        entry = Entry(1, 1, bytes(400_000) if full else b"x")
+        waiting = asyncio.create_task(log.append(entry))
+        await asyncio.sleep(0)
+        while (
+            log._queue
+        ):  # taken out of the queue: it is being written, and how that ends is not told before we wait again
+            await asyncio.sleep(0)
+        log.stop_as_rolled_back()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert log.blocked == "rolled-back"
+        with pytest.raises(AuditWriteError):
+            await log.append(Entry(1, 1, b"y"))
+        assert log.blocked == "rolled-back"
