@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
+.PHONY: run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -63,6 +63,11 @@ check: lint test
 # Proofs that take minutes: the embedded engine with real weights, longer crash storms.
 slow: setup-dev
 	$(BIN)/python -m pytest -q -m slow
+
+# The audit log under every fault, thousands of power cuts and hundreds of kills, every bit of an export: a quarter of an hour.
+test-audit-storm: setup-dev
+	$(BIN)/python -m pytest -v -m slow tests/audit
+	$(BIN)/python -m pytest -v --hypothesis-profile storm --timeout 3600 tests/audit/test_verifier_fuzz.py tests/audit/test_against_sigstore.py
 
 # LangChain's own conformance suites over ChatOpenAI, straight at an upstream and through the appliance to every provider.
 conformance: setup-dev $(VENV)-langchain/.ready
@@ -131,8 +136,8 @@ bench: setup-dev
 
 # A week of cooldown: nothing younger is locked. Needs uv on PATH.
 lock:
-	uv pip compile pyproject.toml --extra embedded --extra documents --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o requirements.lock
-	uv pip compile pyproject.toml --extra embedded --extra documents --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra embedded --extra documents --extra vault --extra pkcs11 --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra documents --extra vault --extra pkcs11 --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -c requirements.lock -o requirements-dev.lock
 	echo 'openai>=2,<3' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/e2e/openai2.lock
 	printf 'langchain-openai==1.7.3\nlangchain-tests==1.1.9\nlangchain-core==1.7.2\npytest-asyncio\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/langchain.lock
 	printf 'pydantic-ai-slim[openai]\ninstructor\nopenai>=3,<4\npytest\npytest-asyncio\npytest-socket\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/conformance/agents.lock

@@ -17,13 +17,18 @@ class _Lazy(click.Group):
 
     _ELSEWHERE: ClassVar = {
         "audit": "audit_group",
+        "backup": "backup_command",
         "chat": "chat_command",
         "demo": "demo_command",
+        "doctor": "doctor_command",
+        "keys": "keys_group",
         "model": "model_group",
         "pii": "pii_group",
         "policy": "policy_group",
         "providers": "providers_group",
+        "restore": "restore_command",
         "serve": "serve_command",
+        "siem": "siem_group",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

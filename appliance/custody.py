@@ -9,7 +9,15 @@ import msgspec
 
 from appliance.auth import Duty, Officer, Pseudonyms
 from appliance.errors import CustodyError, SubjectHeldError
-from appliance.events import ErasureAsked, KeysRenewed, LogRead, ReadWhat, SubjectErased, SubjectHold
+from appliance.events import (
+    ErasureAsked,
+    HandedOver,
+    KeysRenewed,
+    LogRead,
+    ReadWhat,
+    SubjectErased,
+    SubjectHold,
+)
 from appliance.recorder import Recorder
 from audit import AuditError, AuditLog, KeyFileError
 from audit import SubjectHeldError as HeldError
@@ -87,6 +95,16 @@ class Custody:
                 raise CustodyError(str(error)) from None
             event = KeysRenewed(request_id, officer.id, renewed.generation, renewed.wal_emptied, ground)
             return renewed.generation, (await self._recorder.append(event)).seq
+
+    async def hand_over(self, officer: Officer, request_id: str, ground: str) -> tuple[int, int]:
+        """Begin a signing epoch and destroy the key of the one before; its number and the record's. Raises as `renew`."""
+        officer.needs(Duty.DPO, Duty.OPERATOR, Duty.SECURITY)
+        try:
+            number = await self._log.hand_over()
+        except AuditError as error:
+            raise CustodyError(str(error)) from None
+        receipt = await self._recorder.append(HandedOver(request_id, officer.id, number, ground))
+        return number, receipt.seq
 
     async def resume(self, asked: Sequence[int]) -> None:
         """Finish the erasures that a crash left open, by the numbers of their demands. Raises as `erase`."""

@@ -18,6 +18,8 @@ GatewayError
 ├── AttemptsFailedError        every attempt that was permitted and made has failed: `cause` is the last one's error
 ├── RecordingError             the log cannot write: nothing was sent
 └── InspectionError            the detector failed or timed out: nothing was sent
+BackupError                    a backup that could not be made, or must not be put back, outside a request
+ParcelError                    a sealed archive that could not be made or opened, outside a request
 SettingsError                  every problem of a settings file, outside a request
 
 A message never carries personal data, a secret or the text of a prompt.
@@ -71,6 +73,14 @@ class SubjectHeldError(GatewayError):
 
 class CustodyError(GatewayError):
     """The log could not be searched or changed as asked. In Russian."""
+
+
+class BackupError(Exception):
+    """A backup could not be made, or must not be put back. In Russian."""
+
+
+class ParcelError(Exception):
+    """A sealed archive could not be made or opened. In Russian; nothing is left half done."""
 
 
 class PolicyRejectedError(GatewayError):

@@ -10,24 +10,96 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import msgspec
 
+from appliance.event_fields import Id, ProviderId, Reference
+from appliance.log_events import (
+    AuditBlocked,
+    AuthFailed,
+    Booted,
+    Checkpointed,
+    ClockDisputed,
+    ClockJumped,
+    ContentDropped,
+    DamageFound,
+    DisclosureAsked,
+    DisclosureDecided,
+    ErasureAsked,
+    HandedOver,
+    KeysRenewed,
+    LogRead,
+    ReadWhat,
+    Restored,
+    Resumed,
+    ScrubDamaged,
+    SelfChecked,
+    ShutDown,
+    SideBroughtIn,
+    SubjectErased,
+    SubjectHold,
+    Unwitnessed,
+    Witnessed,
+)
 from audit import Entry
 from policies import Entity, Residency, StopKind, Suspicion, Verdict
 from providers import Task
 
-SCHEMA = 3
+__all__ = [
+    "DECISIONS",
+    "KEPT",
+    "KINDS",
+    "SCHEMA",
+    "Analyzed",
+    "AuditBlocked",
+    "AuthFailed",
+    "Booted",
+    "Checkpointed",
+    "ClockDisputed",
+    "ClockJumped",
+    "ContentDropped",
+    "DamageFound",
+    "DisclosureAsked",
+    "DisclosureDecided",
+    "ErasureAsked",
+    "Event",
+    "Explained",
+    "HandedOver",
+    "HoldAct",
+    "HoldDecided",
+    "Id",
+    "Intent",
+    "Interface",
+    "KeysRenewed",
+    "LogRead",
+    "Masked",
+    "Outcome",
+    "PolicyChanged",
+    "ProviderId",
+    "ReadWhat",
+    "Reference",
+    "RefusalReason",
+    "Refused",
+    "Restored",
+    "Resumed",
+    "ScrubDamaged",
+    "SelfChecked",
+    "ShutDown",
+    "SideBroughtIn",
+    "Status",
+    "StopChanged",
+    "SubjectErased",
+    "SubjectHold",
+    "Unmasked",
+    "Unwitnessed",
+    "Witnessed",
+    "decode",
+    "entry",
+    "provider_id",
+]
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$")]
-"""A name chosen by an administrator or made by us; never a user's words."""
-
-ProviderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{0,64}$")]
-"""A request id given by a provider; empty when there is none, or when it is not one by its shape."""
-
-Reference = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,63})?$")]
-"""What an officer gives as the ground of an act: the number of a letter or a case, never a story or a name."""
+SCHEMA = 4
 
 _PROVIDER_ID = re.compile(r"[A-Za-z0-9._:-]{0,64}")
 
@@ -95,6 +167,13 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     collects: bool = False
     template: str = ""  # the template or topic that the request fits
     suspicions: tuple[Suspicion, ...] = ()  # what the request looks like
+    # Since schema 4: recorded aside, while the log could not write, and brought in later.
+    side: bytes = b""  # SHA-256 of the line in the side file; empty for what went straight into the log
+    side_time: int = 0  # when that was, UTC, microseconds
+    commitment: bytes = (
+        b""  # HMAC-SHA256 over the request, under `commit_key`: the log's own could not be made any more
+    )
+    commit_key: bytes = b""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -125,6 +204,9 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     suspicions: tuple[Suspicion, ...] = ()
     unrestored: int = 0  # what looked like a placeholder of ours and could not be put back
     reviewer: str = ""  # who looked at an answer with legal effect
+    # Since schema 4: as in Intent.
+    side: bytes = b""
+    side_time: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
@@ -283,150 +365,6 @@ class HoldDecided(msgspec.Struct, frozen=True, array_like=True):
     act: HoldAct
 
 
-class ReadWhat(StrEnum):
-    """What was read of the log."""
-
-    SUBJECT = "subject"  # the numbers of the records of one person
-    LIST = "list"  # records, as a table or in JSON
-    SHOW = "show"  # one record
-    PROVE = "prove"  # one record for a stranger, closed
-    OPEN = "open"  # one record for a stranger, with the key that opens it
-    EXPORT = "export"  # all of it, as ciphertext
-    REPLAY = "replay"  # decisions, made again under another policy
-
-
-class LogRead(msgspec.Struct, frozen=True, array_like=True):
-    """Somebody read the log (ПП 1119 п. 15). The person looked for is in the compartment.
-
-    `officer` is `uid-N` for who read by the command line with the log's own keys; `time`, then, when (seconds of POSIX), else 0.
-    """
-
-    KIND: ClassVar[int] = 50
-
-    request_id: Id
-    officer: Id
-    what: ReadWhat
-    records: int
-    ground: Reference = ""
-    time: int = 0
-
-
-class ErasureAsked(msgspec.Struct, frozen=True, array_like=True):
-    """A person is to be cut off from their records (152-ФЗ ст. 21); who it is stands in the compartment, until it is done.
-
-    The commitment is to the customer's own identifier: who has that, and the record's key, can show whom this was about.
-    """
-
-    KIND: ClassVar[int] = 51
-
-    request_id: Id
-    officer: Id
-    ground: Reference = ""
-
-
-class SubjectErased(msgspec.Struct, frozen=True, array_like=True):
-    """It was done: the key of the person is gone, and what wrapped it before. Closes its ErasureAsked.
-
-    `records`: how many other records led to the person. `wal_emptied`: the write-ahead log, whose remains open to nobody, was emptied too.
-    `held`: nothing was done, because of a hold.
-    """
-
-    KIND: ClassVar[int] = 52
-
-    asked: int
-    records: int
-    generation: int
-    wal_emptied: bool
-    held: bool
-
-
-class SubjectHold(msgspec.Struct, frozen=True, array_like=True):
-    """A person is not to be erased, or may be again (152-ФЗ ст. 21 ч. 6)."""
-
-    KIND: ClassVar[int] = 53
-
-    request_id: Id
-    officer: Id
-    held: bool
-    ground: Reference = ""
-
-
-class KeysRenewed(msgspec.Struct, frozen=True, array_like=True):
-    """The keys of all subjects were wrapped anew, and what wrapped them before is gone."""
-
-    KIND: ClassVar[int] = 54
-
-    request_id: Id
-    officer: Id
-    generation: int
-    wal_emptied: bool
-    ground: Reference = ""
-
-
-class Witnessed(msgspec.Struct, frozen=True, array_like=True):
-    """A witness cosigned the log: for the first time since the start, or again after it had not. What it signed is with the checkpoints."""
-
-    KIND: ClassVar[int] = 55
-
-    witness: str
-    size: int
-
-
-class Unwitnessed(msgspec.Struct, frozen=True, array_like=True):
-    """No witness has cosigned the log since that time (seconds of POSIX); recorded once, until one does again."""
-
-    KIND: ClassVar[int] = 56
-
-    since: int
-
-
-class AuthFailed(msgspec.Struct, frozen=True, array_like=True):
-    """Requests without a key of ours. At most one record a second; `count` is how many it stands for."""
-
-    KIND: ClassVar[int] = 5
-
-    count: int
-
-
-class Resumed(msgspec.Struct, frozen=True, array_like=True):
-    """The log writes again after it could not; what happened in between was refused and could not be recorded."""
-
-    KIND: ClassVar[int] = 31
-
-    reason: Id  # why it could not
-
-
-class ClockJumped(msgspec.Struct, frozen=True, array_like=True):
-    """The wall clock was set: by how much it gained, in milliseconds, less than nothing for a loss."""
-
-    KIND: ClassVar[int] = 32
-
-    gained: int
-
-
-class Booted(msgspec.Struct, frozen=True, array_like=True):
-    """The service started to accept requests, with these parts."""
-
-    KIND: ClassVar[int] = 20
-
-    version: str
-    policy_version: str
-    policy_digest: bytes
-    detector: str
-    routes: tuple[Id, ...]
-    sqlite: str
-    orphans: int  # Intents that a crash had left without an Outcome, closed by this start
-    code: bytes = b""  # SHA-256 over our own files, see `measurement`
-
-
-class ShutDown(msgspec.Struct, frozen=True, array_like=True):
-    """The service stopped in good order."""
-
-    KIND: ClassVar[int] = 21
-
-    requests: int  # requests accepted since it started
-
-
 Event = (
     Intent
     | Outcome
@@ -443,13 +381,24 @@ Event = (
     | SubjectErased
     | SubjectHold
     | KeysRenewed
+    | DisclosureAsked
+    | DisclosureDecided
+    | HandedOver
+    | ContentDropped
+    | Restored
     | Witnessed
     | Unwitnessed
+    | Checkpointed
+    | ClockDisputed
     | AuthFailed
     | Booted
     | ShutDown
     | Resumed
     | ClockJumped
+    | AuditBlocked
+    | SideBroughtIn
+    | ScrubDamaged
+    | SelfChecked
 )
 
 KINDS: dict[int, type[Event]] = {
@@ -470,17 +419,32 @@ KINDS: dict[int, type[Event]] = {
         SubjectErased,
         SubjectHold,
         KeysRenewed,
+        DisclosureAsked,
+        DisclosureDecided,
+        HandedOver,
+        ContentDropped,
+        Restored,
         Witnessed,
         Unwitnessed,
+        Checkpointed,
+        ClockDisputed,
         AuthFailed,
         Booted,
         ShutDown,
         Resumed,
         ClockJumped,
+        AuditBlocked,
+        SideBroughtIn,
+        ScrubDamaged,
+        SelfChecked,
     )
 }
 """The catalogue: number in the record's header → Struct."""
 
+KEPT, DECISIONS = 0, 1
+"""Retention classes: what is kept as long as the log, and what is decided about requests."""
+
+_DECISIONS = Intent | Outcome | Refused | Analyzed | Masked | Unmasked | Explained | HoldDecided | AuthFailed
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in KINDS.items()}
 
@@ -500,14 +464,15 @@ def entry(event: Event, *, subjects: tuple[bytes, ...] = (), commit_to: bytes = 
         body=_ENCODER.encode(event),
         subjects=subjects,
         opens=isinstance(event, Intent | ErasureAsked),
+        retention=DECISIONS if isinstance(event, _DECISIONS) else KEPT,
         closes=closes,
         commit_to=commit_to,
     )
 
 
 def decode(kind: int, schema: int, body: bytes) -> Event | None:
-    """The event in a record's body; None for a kind or a schema that this version does not know."""
-    if schema > SCHEMA or kind not in _DECODERS:
+    """The event in a record's body; None for a kind or a schema that this version does not know, and for a body that is no longer kept."""
+    if schema > SCHEMA or kind not in _DECODERS or not body:
         return None
     return _DECODERS[kind].decode(body)
 

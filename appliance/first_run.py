@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.auth import new_key
+from appliance.kek import FileKek
 from appliance.keyfiles import KEY_SIZE, write_secret
 from appliance.settings import Settings
 from audit import create_kek, create_signing_key, create_witness_key
@@ -40,7 +41,9 @@ def _makers(settings: Settings) -> dict[Path, Callable[[Path], None]]:
     )
     return {
         **cosigning,
-        log.kek_file: create_kek,
+        **(
+            {log.kek_file: create_kek} if isinstance(settings.audit.kek, FileKek) else {}
+        ),  # others are sealed by a command
         log.signing_key_file: lambda path: create_signing_key(path, log.origin),
         settings.pseudonym_key: lambda path: write_secret(path, secrets.token_bytes(KEY_SIZE)),
         **{key.file: new_key for key in settings.keys if key.file is not None},

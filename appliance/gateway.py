@@ -287,7 +287,7 @@ class Gateway:
                     else:
                         attempt.held.append(chunk)
             attempt.recorded = True  # from here on: an append that we no longer wait for is written all the same
-            await self._recorder.append(attempt.completed())
+            await self._recorder.outcome(attempt.completed())
             for chunk in attempt.held:
                 yield chunk
         except BaseException as error:
@@ -352,7 +352,7 @@ class Gateway:
                 embeddings = await halt.within(lambda: provider.embed(hidden))
             attempt.answered(embeddings.usage, embeddings.request_id)
             attempt.recorded = True
-            await self._recorder.append(attempt.completed())
+            await self._recorder.outcome(attempt.completed())
         except BaseException as error:
             await self._broken_off(attempt, None, error)
             if isinstance(error, ProviderError):
@@ -411,7 +411,7 @@ class Gateway:
     async def _finish(self, upstream: AsyncGenerator[Chunk, None] | None, outcome: Outcome) -> None:
         if upstream is not None:
             await upstream.aclose()
-        await self._recorder.append(outcome)
+        await self._recorder.outcome(outcome)
 
 
 async def _first(upstream: AsyncIterator[Chunk], attempt: Attempt) -> list[Chunk]:

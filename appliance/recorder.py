@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appliance.aside import Aside
 from appliance.auth import Principal
 from appliance.dispatch import Try
 from appliance.errors import RecordingError
-from appliance.events import Event, Intent, RefusalReason, Refused, entry
+from appliance.events import ContentDropped, Event, Intent, Outcome, RefusalReason, Refused, entry
 from appliance.governance import Governance
 from appliance.inspector import Inspected, R
 from audit import AuditError, AuditLog, Receipt
@@ -16,28 +17,43 @@ from providers import Route, Task
 
 
 class Recorder:
-    """Joins the log with what every record says of the policy and the detector."""
+    """Joins the log with what every record says of the policy and the detector; `aside` stands in for a log that cannot write."""
 
-    def __init__(self, log: AuditLog, governance: Governance, detector_version: str) -> None:
+    def __init__(
+        self, log: AuditLog, governance: Governance, detector_version: str, aside: Aside | None = None
+    ) -> None:
         self._log = log
+        self._aside = aside
         self._governance = governance
         self._detector_version = detector_version
 
     async def append(self, event: Event, subjects: tuple[bytes, ...] = (), commit_to: bytes = b"") -> Receipt:
         """Returns when the record is durable. Raises RecordingError."""
+        vital = isinstance(event, ContentDropped)  # it makes room
         try:
-            return await self._log.append(entry(event, subjects=subjects, commit_to=commit_to))
+            if self._aside is not None and not vital:
+                await self._aside.make_way()
+            return await self._log.append(entry(event, subjects=subjects, commit_to=commit_to), vital=vital)
         except AuditError:
-            raise RecordingError(
-                "the audit log cannot be written, so nothing is sent: tell the administrator"
-            ) from None
+            raise _unrecorded() from None
+
+    async def outcome(self, outcome: Outcome) -> None:
+        """Returns when the end of an attempt is durable, beside its Intent. Raises RecordingError."""
+        try:
+            if self._aside is not None and outcome.intent < 0:
+                await self._aside.outcome(outcome)
+            else:
+                await self._log.append(entry(outcome))
+        except AuditError:
+            raise _unrecorded() from None
 
     async def intent(
         self, inspected: Inspected[R], made: Try, texts: int, found: Mapping[Entity, int], estimate: int | None
     ) -> int:
         """Record that a request which holds what was `found` is about to be sent. Returns the log's number.
 
-        `texts`: how many are to become vectors; 0 for a chat.
+        `texts`: how many are to become vectors; 0 for a chat. A request in which nothing was found may be recorded aside, when the log
+        cannot write and the settings say so: what is returned then is below 0. Either is durable. Raises RecordingError.
         """
         decision, call = inspected.decision, inspected.call
         ruling, context, purpose = decision.rulings[made.route.id], inspected.context, decision.purpose
@@ -78,7 +94,25 @@ class Recorder:
             template=context.template,
             suspicions=tuple(sorted(inspected.suspicions)),
         )
-        return (await self.append(intent, inspected.subjects, call.raw)).seq
+        if self._goes_aside(inspected):
+            return await self._intent_aside(intent, call.raw)
+        try:
+            return (await self.append(intent, inspected.subjects, call.raw)).seq
+        except RecordingError:
+            if not self._goes_aside(inspected):
+                raise
+        return await self._intent_aside(intent, call.raw)
+
+    def _goes_aside(self, inspected: Inspected[R]) -> bool:
+        """Whether a request may be recorded aside now: nobody's data were found or named, nothing looks wrong, nobody has to review."""
+        noticed = inspected.decision.found or inspected.subjects or inspected.suspicions or inspected.decision.review
+        return self._aside is not None and self._aside.takes and not noticed
+
+    async def _intent_aside(self, intent: Intent, raw: bytes) -> int:
+        try:
+            return await self._aside.intent(intent, raw) if self._aside is not None else -1
+        except AuditError:
+            raise _unrecorded() from None
 
     async def refused(
         self,
@@ -126,6 +160,10 @@ class Recorder:
             template=inspected.context.template,
         )
         return (await self.append(refused, inspected.subjects)).seq
+
+
+def _unrecorded() -> RecordingError:
+    return RecordingError("the audit log cannot be written, so nothing is sent: tell the administrator")
 
 
 def named(rules: tuple[Rule, ...]) -> tuple[str, ...]:

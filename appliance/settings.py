@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -22,8 +21,17 @@ from appliance.dispatch import RouterSettings
 from appliance.endorsement import Endorsement, SignerSettings, check_endorsement
 from appliance.errors import SettingsError
 from appliance.events import Id
+from appliance.kek import FileKek, KekSettings, kek_source, problems_of_kek
 from appliance.keyfiles import KEY_SIZE, read_secret
-from audit import AuditError, KeyFileError, LogSettings, Verifier, WitnessVerifier, check_kek, check_signing_key
+from appliance.siem.settings import SinkSettings, problems_of_sinks
+from appliance.witnessing import (
+    WitnessedBySettings,
+    problem_of_stop,
+    problems_of_text,
+    problems_of_witnesses,
+    with_default_kind,
+)
+from audit import AuditError, LogSettings, Verifier, check_signing_key
 from policies import (
     DetectorSettings,
     Policy,
@@ -44,7 +52,6 @@ from providers import (
     UnknownModelError,
     UnusableSettingsError,
     check_provider,
-    is_private_host,
     load_tariffs,
     problems_of_aliases,
     routes_of,
@@ -75,14 +82,10 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: Path | None = None
 
 
-class WitnessedBySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A witness of our log: `<url>/add-checkpoint`, and the public key it is trusted by."""
+class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """To whom backups are sealed: public keys of age, `age1…`."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^\s?#@]+$")]
-    key_file: Path
-    ca_file: Path | None = None
-    certificate_file: Path | None = None  # with its key, where the witness asks for one
-    certificate_key_file: Path | None = None
+    recipients: tuple[Annotated[str, Meta(pattern=r"^age1[a-z0-9]+$")], ...] = ()
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,18 +96,36 @@ class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_file: Path | None = None
 
 
+class WhenBlocked(StrEnum):
+    """What may happen to requests while the log cannot write, for a reason that passes."""
+
+    REFUSE = "refuse"
+    DENY_PERSONAL_DATA = "deny-personal-data"  # those in which nothing was found go on, recorded in a side file
+
+
 class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The log's files. Empty paths lie under the state directory."""
 
     path: Path | None = None
     kek_file: Path | None = None
+    kek: KekSettings = FileKek()  # where the key-encryption key comes from
     signing_key_file: Path | None = None
     origin: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] = "appliance.local/audit"
     max_bytes: Annotated[int, Meta(ge=1)] | None = None  # the log refuses to grow further; unset: the disk is the limit
     subject_keys_file: Path | None = None  # written by the log itself; unset: beside the KEK
+    epoch_key_file: Path | None = None  # written by the log itself; unset: beside the signing key
+    reserve_bytes: Annotated[int, Meta(ge=0)] = 1 << 24  # space kept for recording that the disk is full; 0: none
+    when_blocked: WhenBlocked = WhenBlocked.REFUSE
+    side_file: Path | None = (
+        None  # where requests are recorded then; needed for `deny-personal-data`, better on another disk
+    )
+    side_bytes: Annotated[int, Meta(ge=65536)] = 1 << 24  # of that file, at most
+    scrub_hours: Annotated[float, Meta(ge=0)] = 168.0  # in which all records are read again and hashed; 0: never
+    keep_decisions_days: Annotated[int, Meta(ge=1)] | None = None  # then their content is dropped; unset: never
     witnesses: tuple[WitnessedBySettings, ...] = ()
     witness_seconds: Annotated[float, Meta(gt=0)] = 10.0  # how often a log that has grown is shown to them
-    witness_alarm_hours: Annotated[float, Meta(gt=0)] = 24.0  # without a cosignature, until that is recorded
+    witness_quorum: Annotated[int, Meta(ge=1)] = 1  # how many of them have to confirm
+    witness_alarm_hours: Annotated[float, Meta(gt=0)] = 24.0  # without as many, until that is recorded
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +161,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: AuditSettings = AuditSettings()
     witness: WitnessSettings = WitnessSettings()
     providers: tuple[ProviderSettings, ...] = ()
+    backup: BackupSettings = BackupSettings()
+    siem: tuple[SinkSettings, ...] = ()
     router: RouterSettings = RouterSettings()
     aliases: tuple[AliasSettings, ...] = ()
     pseudonym_key_file: Path | None = None
@@ -149,17 +172,37 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The log's own settings, every path filled in."""
         return LogSettings(
             path=self.audit.path or self.state / "audit" / "audit.db",
-            kek_file=self.audit.kek_file or self.state / "keys" / "audit.kek",
+            kek_file=self.kek_file,
             signing_key_file=self.audit.signing_key_file or self.state / "keys" / "audit-signing.key",
             origin=self.audit.origin,
             max_bytes=self.audit.max_bytes,
             subject_keys_file=self.audit.subject_keys_file,
+            epoch_key_file=self.audit.epoch_key_file,
+            kek=kek_source(self.audit.kek, self.kek_file, self.audit.origin),
+            reserve_bytes=self.audit.reserve_bytes,
+            side_file=self.audit.side_file,
+            side_bytes=self.audit.side_bytes,
         )
+
+    @property
+    def kek_file(self) -> Path:
+        """The plain file of the log's key-encryption key, for the kind `file`; subjects' keys lie beside it whatever the kind."""
+        return self.audit.kek_file or self.state / "keys" / "audit.kek"
 
     @property
     def readings(self) -> Path:
         """Where the command line notes that it read the log, for the service to record."""
         return self.state / "readings"
+
+    @property
+    def timestamps(self) -> Path:
+        """Where time-stamp tokens over the log's checkpoints are kept."""
+        return self.state / "timestamps"
+
+    @property
+    def stop_mark(self) -> Path:
+        """The mark that the log was stopped as rolled back."""
+        return self.state / "rolled-back"
 
     @property
     def witness_key(self) -> Path:
@@ -247,6 +290,7 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError((f"`{path}`: это не TOML: {error}",)) from None
     base = path.absolute().parent
     document.setdefault("state", "var")
+    with_default_kind(document)
 
     def convert(kind: type, value: object) -> object:
         if kind is Path and isinstance(value, str) and value:
@@ -316,6 +360,7 @@ def problems(settings: Settings) -> list[str]:
         *_file_problems(settings),
         *_route_problems(settings),
         *_witness_problems(settings),
+        *problems_of_sinks(settings.siem),
     ]
     try:
         load_governed(settings)
@@ -327,34 +372,13 @@ def problems(settings: Settings) -> list[str]:
 
 
 def _witness_problems(settings: Settings) -> list[str]:
-    found = []
-    for each in settings.audit.witnesses:
-        address = urlsplit(each.url)
-        if address.scheme == "http" and not is_private_host(address.hostname or ""):
-            found.append(f"свидетель `{each.url}`: http допустим только внутри сети, наружу — только https")
-        if (each.certificate_file is None) != (each.certificate_key_file is None):
-            found.append(f"свидетель `{each.url}`: `certificate_file` и `certificate_key_file` задаются вместе")
-        found += _vkey_problems(each.key_file, WitnessVerifier.parse)
-        found += [
-            f"свидетель `{each.url}`: файла `{path}` нет"
-            for path in (each.ca_file, each.certificate_file, each.certificate_key_file)
-            if path is not None and not path.is_file()
-        ]
+    audit = settings.audit
+    stopped = problem_of_stop(settings.stop_mark)
+    found = [] if stopped is None else [stopped]
+    found += problems_of_witnesses(audit.witnesses, audit.witness_quorum, audit.witness_alarm_hours * 3600)
     for path in settings.witness.logs:
-        found += _vkey_problems(path, Verifier.parse)
+        found += problems_of_text(path, Verifier.parse)
     return found
-
-
-def _vkey_problems(path: Path, parse: Callable[[str], object]) -> list[str]:
-    try:
-        parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        return [f"`{path}`: файл открытого ключа не читается ({error.strerror})"]
-    except UnicodeDecodeError:
-        return [f"`{path}`: в файле открытого ключа не текст"]
-    except KeyFileError as error:
-        return [f"`{path}`: {error}"]
-    return []
 
 
 def _key_problems(settings: Settings) -> list[str]:
@@ -406,11 +430,13 @@ def _file_problems(settings: Settings) -> list[str]:
         read_secret(settings.pseudonym_key, size=KEY_SIZE)
     except SettingsError as error:
         found.extend(error.problems)
-    for check, path in ((check_kek, settings.log.kek_file), (check_signing_key, settings.log.signing_key_file)):
-        try:
-            check(path)
-        except AuditError as error:
-            found.append(str(error))
+    found += problems_of_kek(settings.audit.kek, settings.kek_file, settings.audit.origin)
+    try:
+        check_signing_key(settings.log.signing_key_file)
+    except AuditError as error:
+        found.append(str(error))
+    if settings.audit.when_blocked is WhenBlocked.DENY_PERSONAL_DATA and settings.audit.side_file is None:
+        found.append("`audit.when_blocked`: для `deny-personal-data` укажите `audit.side_file`, лучше на другом диске")
     folder = settings.log.path.parent
     nearest = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
     if not os.access(nearest, os.W_OK | os.X_OK):

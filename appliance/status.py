@@ -22,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import errors
 from appliance.routes.answers import error_response
+from appliance.routes.headers import shown
 from appliance.wire.openai_answer import ErrorBody, ErrorDetail, event
 from providers import errors as upstream
 
@@ -101,7 +102,7 @@ def answer_error(request: Request[Any, Any, State], error: Exception) -> Respons
         headers["Retry-After"] = str(math.ceil(retry_after))
     record = getattr(error, "record", None)
     if record is not None:
-        headers["X-Audit-Record"] = str(record)
+        headers["X-Audit-Record"] = shown(record)
     if isinstance(error, errors.PolicyRefusedError):
         headers["X-Verdict"] = "refuse"
     if status == 401:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from audit.bundle import Labels
+from audit.entry import OpenedEntry
 from audit.errors import AuditError, Finding, KeyFileError, LogDamagedError, LogFileError, VerificationError
 from audit.proof import is_disclosure, verify_record
-from audit.report import explain, explain_record
-from audit.verify import verify_file
+from audit.report import explain, explain_record, fields_of
+from audit.verify import Trust, verify_file
 
 VERIFIED, DAMAGED, UNREADABLE = 0, 1, 2
 _MAX_KEY_FILE = 1 << 16
@@ -25,8 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         key = _text(chosen.key)
         known = None if chosen.known is None else _text(chosen.known)
         if is_disclosure(_start(chosen.file)):
-            return _verify_record(chosen.file, key, as_json=chosen.json)
-        report = verify_file(chosen.file, key, known, [_text(each) for each in chosen.witness], chosen.quorum)
+            return _verify_record(chosen.file, key, chosen.accept_break, as_json=chosen.json)
+        witnesses = [_text(each) for each in chosen.witness]
+        tsa_ca = None if chosen.tsa_ca is None else _text(chosen.tsa_ca)
+        trust = Trust(key, known, witnesses, chosen.quorum, chosen.accept_break, tsa_ca)
+        report = verify_file(chosen.file, trust, on_opened=_tell if chosen.entries else None)
     except AuditError as error:
         if chosen.json:
             _say(msgspec.json.encode({"ok": False, "error": type(error).__name__, "message": str(error)}).decode())
@@ -37,9 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return VERIFIED if report.ok else DAMAGED
 
 
-def _verify_record(file: Path, key: str, *, as_json: bool) -> int:
+def _tell(entry: OpenedEntry, labels: Labels) -> None:
+    """One opened record as a line of JSON, before the report."""
+    document = {"seq": entry.seq, "kind": entry.kind, "time_us": entry.time_us, "closes": entry.closes}
+    _say(msgspec.json.encode({**document, "fields": fields_of(entry, labels.get(entry.kind, ()))}).decode())
+
+
+def _verify_record(file: Path, key: str, breaks: Sequence[int], *, as_json: bool) -> int:
     try:
-        report = verify_record(file, key)
+        report = verify_record(file, key, breaks)
     except (VerificationError, LogDamagedError) as error:
         finding = error.finding if isinstance(error, VerificationError) else Finding.RECORD
         document = {"ok": False, "finding": finding, "message": str(error)}
@@ -52,6 +63,8 @@ def _verify_record(file: Path, key: str, *, as_json: bool) -> int:
 
 
 def _start(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(64)
@@ -70,6 +83,21 @@ def _parser() -> argparse.ArgumentParser:
         "--witness", type=Path, action="append", default=[], help="файл открытого ключа свидетеля; можно несколько"
     )
     verify.add_argument("--quorum", type=int, default=1, help="сколько свидетелей нужно; без него достаточно одного")
+    verify.add_argument(
+        "--tsa-ca",
+        type=Path,
+        metavar="FILE",
+        help="сертификаты УЦ службы меток времени (PEM): проверить метки в папке выгрузки",
+    )
+    verify.add_argument(
+        "--accept-break",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="разрыв цепочки эпох, о котором есть акт",
+    )
+    verify.add_argument("--entries", action="store_true", help="показать раскрытые записи, по строке JSON на каждую")
     verify.add_argument("--json", action="store_true", help="отчёт в JSON")
     return parser
 

@@ -71,20 +71,21 @@ class Verifier:
 
     def __init__(self, name: str, public_key: bytes) -> None:
         self.name = name
-        self._key = VerifierKey(name, SIGNATURE, public_key)
-        self.key_id = self._key.key_id
+        self.key = VerifierKey(name, SIGNATURE, public_key)
+        self.key_id = self.key.key_id
         self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
-        """The key in `<name>+<key id>+<base64>`. Raises KeyFileError."""
-        key = VerifierKey.parse(vkey, SIGNATURE)
+        """The key in `<name>+<key id>+<base64>`, or in the first of two such lines: a log's `.pub` has both. Raises KeyFileError."""
+        lines = [line for line in vkey.splitlines() if line.strip()] or [""]
+        key = VerifierKey.parse(lines[0] if len(lines) <= 2 else "", SIGNATURE)
         return cls(key.name, key.public)
 
     @property
     def vkey(self) -> str:
         """The key as one line of text."""
-        return self._key.vkey
+        return self.key.vkey
 
     def is_signature(self, line: str) -> bool:
         """Whether a signature line claims to be of this key: same name, same key id."""
@@ -118,6 +119,7 @@ class Signer:
 
     def __init__(self, name: str, seed: bytes) -> None:
         self._private_key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.seed = seed
         self.verifier = Verifier(name, self._private_key.public_key().public_bytes_raw())
 
     @property
@@ -127,8 +129,11 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """The signed note over a text that ends with a line feed."""
-        signature = self._private_key.sign(text.encode())
-        return f"{text}\n{_SIGNATURE_PREFIX}{self.name} {_encode(self.verifier.key_id + signature)}\n"
+        return f"{text}\n{self.line(text)}"
+
+    def line(self, text: str) -> str:
+        """The signature line over a text, line feed included."""
+        return signature_line(self.verifier.key, self._private_key.sign(text.encode()))
 
     def sign_checkpoint(self, size: int, root: bytes) -> str:
         """The signed note over a tree of this log."""

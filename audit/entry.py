@@ -22,6 +22,7 @@ class Entry(Struct, frozen=True):
     opens: bool = False  # awaits a closing entry
     closes: int | None = None  # number of the entry this one closes; closing what is not open changes nothing
     commit_to: bytes = b""  # text to commit to; never stored, only its keyed digest
+    retention: int = 0  # 0..255, the caller's class: records of one class and day can be dropped together
 
 
 class Receipt(Struct, frozen=True):
@@ -33,7 +34,7 @@ class Receipt(Struct, frozen=True):
 
 
 class OpenedEntry(Struct, frozen=True):
-    """An entry, decrypted. A subject whose key was destroyed is None."""
+    """An entry, decrypted. A subject whose key was destroyed is None; of one whose time is over only header and hashes are `kept`."""
 
     seq: int
     kind: int
@@ -44,6 +45,7 @@ class OpenedEntry(Struct, frozen=True):
     subjects: tuple[bytes | None, ...] = ()
     opens: bool = False
     closes: int | None = None
+    kept: bool = True
 
 
 def check_entry(entry: Entry) -> None:
@@ -56,5 +58,7 @@ def check_entry(entry: Entry) -> None:
         raise InvalidEntryError("body")
     if len(entry.subjects) > MAX_SUBJECTS or any(len(subject) != SUBJECT_SIZE for subject in entry.subjects):
         raise InvalidEntryError("subjects")
+    if not 0 <= entry.retention <= 0xFF:
+        raise InvalidEntryError("retention")
     if entry.closes is not None and not 0 <= entry.closes <= MAX_SEQ:
         raise InvalidEntryError("closes")

@@ -7,6 +7,7 @@ AuditError
 ├── LogFileError             the database cannot be used: absent, read-only, foreign, or owned by somebody else
 │   └── LogInUseError        another process is writing it
 ├── LogDamagedError          stored bytes contradict their hashes, their keys or the signed checkpoint
+├── SideFileError            the side file cannot be written: what was to wait there did not happen
 ├── SubjectHeldError         a subject that is not to be erased, because a hold says so
 ├── UnknownEntryError        no entry has this number
 ├── ExportError              a bundle could not be written
@@ -98,6 +99,10 @@ class LogDamagedError(AuditError):
         self.seq = seq
 
 
+class SideFileError(AuditError):
+    """Nothing was written to the side file; nor may anything be done that needed a record there."""
+
+
 class SubjectHeldError(AuditError):
     """A hold wins over erasure (152-ФЗ ст. 21 ч. 6)."""
 
@@ -128,6 +133,11 @@ class Finding(StrEnum):
     SIZE = "size"  # fewer or more records than the checkpoint covers
     PROOF = "proof"  # an inclusion or consistency proof does not hold
     STATE = "state"  # the database's own tree state contradicts its records
+    EPOCH = "epoch"  # a signing epoch is not certified, or a checkpoint not signed by its epoch's key
+    BREAK = "break"  # an epoch that its predecessor did not certify, and the auditor did not accept
+    KNOWN = "known"  # the log cannot be compared with the checkpoint seen earlier
+    TILES = "tiles"  # a tile is missing, of other hashes, or too much
+    TIMESTAMP = "timestamp"  # a time-stamp token is none, does not hold, or is over another checkpoint
 
 
 class VerificationError(AuditError):

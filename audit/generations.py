@@ -8,7 +8,6 @@ database holds of subjects opens to nobody.
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from audit.errors import KeyFileError
-from audit.keyfiles import read_key_file, sync_folder
+from audit.keyfiles import read_key_file, replace_key_file
 from audit.sealing import KEY_SIZE, Kek, SubjectKek, SubjectKey, SubjectRow, WrappedKey
 
 _ROLE = b"subject-kek"
@@ -66,14 +65,16 @@ class Generations:
     def begin(self) -> int:
         """Make a new generation, durably, beside the one there is; its number. Raises KeyFileError."""
         number = self.current + 1
-        self._keys[number] = SubjectKek(os.urandom(KEY_SIZE))
-        self._write()
+        self._write({**self._keys, number: SubjectKek(os.urandom(KEY_SIZE))})
         return number
+
+    def begin_after(self, lost: int) -> None:
+        """Begin anew after generations up to `lost` are gone with their file: what they wrapped stays closed. Raises KeyFileError."""
+        self._write({lost + 1: SubjectKek(os.urandom(KEY_SIZE))})
 
     def destroy_before(self, generation: int) -> None:
         """Forget every earlier generation, here and on disk. Raises KeyFileError: then the file still has them."""
-        self._keys = {number: key for number, key in self._keys.items() if number >= generation}
-        self._write()
+        self._write({number: key for number, key in self._keys.items() if number >= generation})
 
     def wrap(self, key: SubjectKey, subject: bytes) -> SubjectRow:
         """A subject's key as it is stored, under the newest generation."""
@@ -101,42 +102,32 @@ class Generations:
             file = msgspec.json.decode(read_key_file(self._path), type=_File)
         except msgspec.DecodeError:
             raise KeyFileError(f"`{self._path}`: это не файл ключей субъектов") from None
-        self._keys = {kept.generation: SubjectKek(self._opened(kept)) for kept in file.generations}
+        opened = {kept.generation: key for kept in file.generations if (key := self._opened(kept)) is not None}
+        if opened.keys() != {kept.generation for kept in file.generations}:
+            raise KeyFileError(f"`{self._path}`: файл ключей субъектов не от этого ключа шифрования")
+        self._keys = {number: SubjectKek(key) for number, key in opened.items()}
 
-    def _opened(self, kept: _Kept) -> bytes:
-        row = WrappedKey(kept.generation.to_bytes(_NUMBER), kept.wrapped, kept.key_check)
+    def _opened(self, kept: _Kept) -> bytes | None:
+        """None for a generation that another KEK wraps: while the KEK is being replaced, each stands in the file twice."""
         try:
-            return self._kek.unwrap(_ROLE, row)
+            return self._kek.unwrap(_ROLE, WrappedKey(kept.generation.to_bytes(_NUMBER), kept.wrapped, kept.key_check))
         except KeyFileError:
-            raise KeyFileError(f"`{self._path}`: файл ключей субъектов не от этого ключа шифрования") from None
+            return None
 
-    def _write(self) -> None:
-        """Put the new file in place of the old one, then overwrite what the old one held.
+    def _write(self, keys: dict[int, SubjectKek]) -> None:
+        """Put the new file in place of the old one, whose bytes are overwritten. INVARIANT: no key is used that is not on disk."""
+        self._put([_kept(self._kek, number, key) for number, key in sorted(keys.items())])
+        self._keys = keys
 
-        A file system that copies on write, and a drive that spares its cells, may keep the old bytes all the same.
-        """
-        kept = []
-        for number, key in sorted(self._keys.items()):
-            row = self._kek.wrap(_ROLE, number.to_bytes(_NUMBER), key.material)
-            kept.append(_Kept(number, row.wrapped, row.key_check))
-        content = msgspec.json.encode(_File("LLM AUDIT SUBJECT KEYS 1", kept)) + b"\n"
-        fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            old = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC) if self._path.exists() else None
-            try:
-                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(descriptor)
-                fresh.replace(self._path)
-                sync_folder(self._path.parent)
-                if old is not None:
-                    os.write(old, bytes(os.fstat(old).st_size))
-                    os.fsync(old)
-            finally:
-                if old is not None:
-                    os.close(old)
-        except OSError as error:
-            raise KeyFileError(f"`{self._path}`: файл ключей субъектов не записан ({error.strerror})") from None
+    def wrap_under(self, *keks: Kek) -> None:
+        """Put the file in place with every generation wrapped under each of these KEKs, the last of which is used from now on."""
+        self._put([_kept(kek, number, key) for number, key in sorted(self._keys.items()) for kek in keks])
+        self._kek = keks[-1]
+
+    def _put(self, kept: list[_Kept]) -> None:
+        replace_key_file(self._path, msgspec.json.encode(_File("LLM AUDIT SUBJECT KEYS 1", kept)) + b"\n")
+
+
+def _kept(kek: Kek, number: int, key: SubjectKek) -> _Kept:
+    row = kek.wrap(_ROLE, number.to_bytes(_NUMBER), key.material)
+    return _Kept(number, row.wrapped, row.key_check)

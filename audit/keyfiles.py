@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -60,12 +61,27 @@ def load_witness_key(path: Path) -> Witnesser:
     return Witnesser(*_private(path, COSIGNATURE, "это не ключ свидетеля"))
 
 
+def parse_signing_key(line: bytes, path: Path) -> tuple[str, bytes]:
+    """Name and seed of a signing key in a line of a file. Raises KeyFileError."""
+    return _parsed(line, path, SIGNATURE, "это не ключ подписи журнала")
+
+
+def signing_key_line(name: str, seed: bytes, kind: bytes = SIGNATURE) -> str:
+    """A private key as its file has it."""
+    encoded = base64.b64encode(kind + seed).decode()
+    return f"{_SIGNING_PREFIX}+{name}+{_public_of(name, kind, seed).key_id.hex()}+{encoded}\n"
+
+
 def _private(path: Path, kind: bytes, otherwise: str) -> tuple[str, bytes]:
     """Name and seed. Raises KeyFileError."""
+    return _parsed(read_key_file(path), path, kind, otherwise)
+
+
+def _parsed(content: bytes, path: Path, kind: bytes, otherwise: str) -> tuple[str, bytes]:
     malformed = KeyFileError(f"`{path}`: {otherwise}")
     try:
         # Base64 may hold plus signs, a name may not: split from the left.
-        private, key, name, key_id, encoded = read_key_file(path).decode("utf-8").removesuffix("\n").split("+", 4)
+        private, key, name, key_id, encoded = content.decode("utf-8").removesuffix("\n").split("+", 4)
         material = base64.b64decode(encoded, validate=True)
     except (UnicodeDecodeError, ValueError, binascii.Error):
         raise malformed from None
@@ -85,8 +101,7 @@ def _create_pair(path: Path, name: str, kind: bytes) -> None:
         raise KeyFileError(f"`{public}`: такой файл уже есть; ключ не перезаписывается")
     seed = os.urandom(32)
     key = _public_of(name, kind, seed)
-    encoded = base64.b64encode(kind + seed).decode()
-    _create(path, f"{_SIGNING_PREFIX}+{name}+{key.key_id.hex()}+{encoded}\n".encode(), 0o600)
+    _create(path, signing_key_line(name, seed, kind).encode(), 0o600)
     _create(public, (key.vkey + "\n").encode(), 0o644)
 
 
@@ -130,6 +145,35 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_key_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put a new file in place of the old one, durably, then overwrite what the old one held. Raises KeyFileError.
+
+    A file system that copies on write, and a drive that spares its cells, may keep the old bytes all the same.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        old = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path.exists() else None
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            fresh.replace(path)
+            sync_folder(path.parent)
+            if old is not None:
+                os.write(old, bytes(os.fstat(old).st_size))
+                os.fsync(old)
+        finally:
+            if old is not None:
+                os.close(old)
+            fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"`{path}`: файл ключа не записан ({error.strerror})") from None
 
 
 def read_key_file(path: Path) -> bytes:

@@ -26,7 +26,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from audit.merkle import HASH_SIZE, leaf_hash
+from audit.merkle import HASH_SIZE
 
 VERSION = 1
 SUITE_STD = 1
@@ -35,6 +35,7 @@ _KNOWN = bytes((VERSION, SUITE_STD))
 
 _PREFIX = struct.Struct(">BBHHQQQ16s16s16s")
 _HEADER = struct.Struct(">BBHHQQQ16s16s16s32s32s")
+_CHECKED = struct.Struct(">2s4xQ64x32s32s")  # of a header, what something else must agree with
 PREFIX_SIZE = _PREFIX.size
 HEADER_SIZE = _HEADER.size
 
@@ -56,7 +57,7 @@ class Header(Struct, frozen=True):
     subjects_hash: bytes
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """A record as it is stored and exported. A ciphertext that is no longer kept is None."""
 
     seq: int
@@ -79,21 +80,23 @@ def unpack_header(header: bytes) -> Header:
 
 
 def record_fault(record: Record) -> str | None:
-    """What contradicts what within one record, in Russian for its reader; None when all of it agrees."""
-    header = record.header
+    """What contradicts what within one record, in Russian for its reader; None when all of it agrees.
+
+    A ciphertext that is no longer kept contradicts nothing.
+    """
+    header, leaf, body, subjects = record.header, record.leaf_hash, record.body, record.subjects
+    if len(header) != HEADER_SIZE or len(leaf) != HASH_SIZE:
+        return "заголовок или хеш листа неверной длины"
+    if sha256(b"\x00" + header).digest() != leaf:
+        return "заголовок не совпадает с хешем листа"
+    known, seq, body_hash, subjects_hash = _CHECKED.unpack(header)
     fault = None
-    if len(header) != HEADER_SIZE or len(record.leaf_hash) != HASH_SIZE:
-        fault = "заголовок или хеш листа неверной длины"
-    elif leaf_hash(header) != record.leaf_hash:
-        fault = "заголовок не совпадает с хешем листа"
-    elif header[:2] != _KNOWN:
+    if known != _KNOWN:
         fault = "неизвестная версия или набор алгоритмов"
-    elif int.from_bytes(header[6:14]) != record.seq:
+    elif seq != record.seq:
         fault = WRONG_NUMBER
-    elif record.body is None or record.subjects is None:
-        fault = "нет шифротекста"
-    elif sha256(record.body).digest() != header[78:110]:
+    elif body is not None and sha256(body).digest() != body_hash:
         fault = "шифротекст тела не совпадает с хешем в заголовке"
-    elif sha256(record.subjects).digest() != header[110:]:
+    elif subjects is not None and sha256(subjects).digest() != subjects_hash:
         fault = "шифротекст субъектов не совпадает с хешем в заголовке"
     return fault

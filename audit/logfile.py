@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audit.errors import LogFileError, LogInUseError
+from audit.filesystems import shared_kind
 from audit.keyfiles import sync_folder
+from audit.store import SQLITE_HAS_WAL_RACE, SQLITE_VERSION
 
 
 @contextmanager
-def write_lock(path: Path) -> Iterator[None]:
-    """Be the only writer of this log while inside. Raises LogInUseError. The lock dies with the process."""
+def write_lock(path: Path, *, real: bool = SQLITE_HAS_WAL_RACE) -> Iterator[None]:
+    """Be the only writer of this log while inside. Raises LogInUseError, LogFileError. The lock dies with the process.
+
+    `real`: refuse where the lock keeps nobody out, for with this library a second writer can destroy the file.
+    """
     lock = path.with_name(path.name + ".lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -23,9 +28,33 @@ def write_lock(path: Path) -> Iterator[None]:
         raise LogFileError(f"`{lock}`: файл блокировки не открывается ({error.strerror})") from None
     try:
         _take(descriptor, path)
+        if real:
+            _check_real(lock)
         yield
     finally:
         os.close(descriptor)
+
+
+def _check_real(lock: Path) -> None:
+    """Raise LogFileError unless a second lock on the file would be refused, here and on other machines."""
+    danger = (
+        f"; с SQLite {SQLITE_VERSION} второй пишущий процесс может испортить журнал. Перенесите его на локальный диск"
+    )
+    if (kind := shared_kind(lock)) is not None:
+        raise LogFileError(
+            f"`{lock}`: сетевая или общая файловая система ({kind}): блокировка не удержит других{danger}"
+        )
+    try:
+        second = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(second)
+    except BlockingIOError:
+        return
+    except OSError as error:
+        raise LogFileError(f"`{lock}`: файл блокировки не проверяется ({error.strerror})") from None
+    raise LogFileError(f"`{lock}`: файловая система даёт одну блокировку дважды{danger}")
 
 
 def prepare_folder(path: Path) -> None:
@@ -45,6 +74,14 @@ def prepare_file(path: Path) -> None:
         _check_file(path)
     except OSError as error:
         raise LogFileError(f"`{path}`: файл журнала не создаётся ({error.strerror})") from None
+
+
+def sync_names(path: Path) -> None:
+    """Make the names of the log's files durable; when SQLite's own sync of the folder fails, it says nothing. Raises LogFileError."""
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise LogFileError(f"`{path.parent}`: каталог журнала не записывается на диск ({error.strerror})") from None
 
 
 def _check_file(path: Path) -> None:

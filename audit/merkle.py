@@ -46,6 +46,19 @@ class Frontier(Struct, frozen=True):
             size >>= 1
         return Frontier(self.size + len(leaves), tuple(reversed(nodes)))
 
+    def joined(self, level: int, node: bytes) -> Frontier:
+        """The frontier after 2^level more leaves whose root is `node`. Raises VerificationError where no such subtree can stand."""
+        step = 1 << level
+        if self.size % step:
+            raise VerificationError("поддерево стоит не на своём месте", Finding.FORMAT)
+        nodes = [*self.nodes, node]
+        place = self.size >> level
+        while place & 1:
+            right = nodes.pop()
+            nodes.append(node_hash(nodes.pop(), right))
+            place >>= 1
+        return Frontier(self.size + step, tuple(nodes))
+
     def root(self) -> bytes:
         """The Merkle tree hash over all leaves so far."""
         if not self.nodes:
@@ -125,6 +138,8 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     """Raise VerificationError unless `leaf` (a leaf hash) is number `index` of the tree with this size and root (2.1.3.2)."""
     if not 0 <= index < size:
         raise _proof_error("номер записи не меньше размера дерева", index)
+    if len(leaf) != HASH_SIZE:
+        raise _proof_error("хеш листа неверной длины", index)
     node, last, computed = index, size - 1, leaf
     for sibling in proof:
         if last == 0 or len(sibling) != HASH_SIZE:

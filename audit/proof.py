@@ -2,14 +2,14 @@
 
 The proof is a text of c2sp.org/tlog-proof@v1. A file that carries it is JSON, UTF-8: `format`, `proof` (that text), `header`, `body` and
 `subjects` (base64 of the stored bytes), `record_key` (base64, empty where the record is proven and not opened) and `labels`, names for
-the fields of the body by whoever made the file, which nothing proves.
+the fields of the body by whoever made the file, which nothing proves; `certificates`, the signing epochs (`FORMAT.md`, sections 3 and 7).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from audit.checkpoint import Checkpoint, Verifier
 from audit.entry import OpenedEntry
+from audit.epochs import Chain, TrustRoot
 from audit.errors import Finding, LogFileError, VerificationError
 from audit.leaf import Record, record_fault, unpack_header
 from audit.merkle import HASH_SIZE, leaf_hash, verify_inclusion
@@ -71,6 +72,7 @@ class Disclosure(Struct, frozen=True, forbid_unknown_fields=True):
     subjects: bytes
     record_key: bytes = b""
     labels: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
 
     def encoded(self) -> bytes:
         """The file."""
@@ -87,10 +89,19 @@ class RecordReport(Struct, frozen=True):
     kind: int
     time_us: int
     labels: tuple[str, ...]
+    epochs: int = 0  # of signing, certified; the tree that each began with cannot be checked from one record
+    pinned: bool = False  # the first of them is the one the auditor was given
+    breaks: tuple[int, ...] = ()
     entry: OpenedEntry | None = None
 
 
-def disclose(proof: Proof, record: Record, record_key: bytes = b"", labels: Sequence[str] = ()) -> Disclosure:
+def disclose(
+    proof: Proof,
+    record: Record,
+    record_key: bytes = b"",
+    labels: Sequence[str] = (),
+    certificates: Sequence[str] = (),
+) -> Disclosure:
     """The file's content for one record."""
     return Disclosure(
         "LLM AUDIT RECORD 1",
@@ -100,6 +111,7 @@ def disclose(proof: Proof, record: Record, record_key: bytes = b"", labels: Sequ
         record.subjects or b"",
         record_key,
         tuple(labels),
+        tuple(certificates),
     )
 
 
@@ -108,9 +120,12 @@ def is_disclosure(start: bytes) -> bool:
     return start.lstrip().startswith(b"{")
 
 
-def verify_record(path: Path, vkey_text: str) -> RecordReport:
-    """Check a disclosed record against the log's public key. Raises VerificationError, KeyFileError, LogFileError."""
-    verifier = Verifier.parse(vkey_text)
+def verify_record(path: Path, trust_root: str, breaks: Collection[int] = ()) -> RecordReport:
+    """Check a disclosed record against the log's public key. Raises VerificationError, KeyFileError, LogFileError.
+
+    `breaks` are epochs, by number, that begin without the word of the one before, as the auditor knows.
+    """
+    root = TrustRoot.parse(trust_root)
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE + 1)
@@ -124,7 +139,13 @@ def verify_record(path: Path, vkey_text: str) -> RecordReport:
     record = Record(proof.index, given.header, leaf, given.body, given.subjects)
     if fault := record_fault(record):
         raise VerificationError(f"запись {proof.index}: {fault}", Finding.RECORD, proof.index)
-    checkpoint = proof.check(verifier, leaf)
+    checkpoint = proof.check(root.log, leaf)
+    chain = Chain(root, breaks)
+    for note in given.certificates:
+        chain.add(note)
+    if root.first is not None and not chain.certificates:
+        raise VerificationError("нет удостоверения первой эпохи, ключ которой дан проверяющему", Finding.EPOCH)
+    chain.check(proof.note, checkpoint.size)
     header = unpack_header(given.header)
     entry = None
     if given.record_key:
@@ -139,6 +160,9 @@ def verify_record(path: Path, vkey_text: str) -> RecordReport:
         header.kind,
         header.time_us,
         given.labels,
+        len(chain.certificates),
+        chain.pinned,
+        tuple(chain.breaks),
         entry,
     )
 

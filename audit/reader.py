@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from audit.checkpoint import Verifier
 from audit.entry import OpenedEntry
 from audit.errors import KeyFileError, LogDamagedError, UnknownEntryError
 from audit.generations import Generations
-from audit.keyfiles import load_kek, subject_keys_beside
+from audit.kek import AnyKek, open_kek, subject_keys_of
 from audit.leaf import PREFIX_SIZE, Record, record_fault, unpack_header
 from audit.proof import Disclosure, Proof, disclose
 from audit.sealing import (
@@ -30,6 +30,7 @@ from audit.sealing import (
     open_slot,
     record_key,
 )
+from audit.sidefile import SideLines, read_side_file
 from audit.store import Database, open_reader
 from audit.subtrees import inclusion
 
@@ -38,7 +39,7 @@ class Opener:
     """Decrypts records of one log. Keeps the epoch keys it has unwrapped."""
 
     def __init__(self, kek: Kek, generations: Generations) -> None:
-        self._kek = kek
+        self.kek = kek
         self._generations = generations
         self._epochs: dict[bytes, EpochKey] = {}
         self._index: IndexKey | None = None
@@ -48,6 +49,9 @@ class Opener:
         if fault := record_fault(record):
             raise LogDamagedError(f"запись {record.seq}: {fault}", record.seq)
         header = unpack_header(record.header)
+        if record.body is None:
+            check_dropped(database, record)
+            return OpenedEntry(record.seq, header.kind, header.schema, header.time_us, b"", kept=False)
         entry = open_body(self._epoch(database, header.epoch_id, record.seq), record, header)
         return structs.replace(entry, subjects=self._subjects(database, record)) if record.subjects else entry
 
@@ -62,7 +66,7 @@ class Opener:
         row = database.key(EPOCH, epoch_id)
         if row is None:
             raise LogDamagedError(f"запись {seq}: в базе нет её ключа эпохи", seq)
-        epoch = self._epochs[epoch_id] = EpochKey(epoch_id, self._kek.unwrap(EPOCH, row))
+        epoch = self._epochs[epoch_id] = EpochKey(epoch_id, self.kek.unwrap(EPOCH, row))
         return epoch
 
     def _subjects(self, database: Database, record: Record) -> tuple[bytes | None, ...]:
@@ -79,7 +83,7 @@ class Opener:
         if reference is None:
             return None
         if self._index is None:
-            self._index = index_key(database, self._kek)
+            self._index = index_key(database, self.kek)
         key_id = self._index.mask(reference, header, slot)
         row = database.subject_key(key_id=key_id)
         if row is not None and row.generation < self._generations.current:
@@ -87,6 +91,12 @@ class Opener:
         if row is None or self._generations.is_destroyed(row):
             return None
         return open_slot(self._generations.unwrap(row)[0], header[:PREFIX_SIZE], slot, sealed)
+
+
+def check_dropped(database: Database, record: Record) -> None:
+    """Raise LogDamagedError unless the key of a record without ciphertext is gone too: retention destroys it first."""
+    if database.key(EPOCH, record.header[46:62]) is not None:
+        raise LogDamagedError(f"запись {record.seq}: нет шифротекста, хотя срок её хранения не окончен", record.seq)
 
 
 def find_subject(database: Database, generations: Generations, subject: bytes) -> SubjectKey | None:
@@ -103,6 +113,15 @@ def check_kek_of(database: Database, kek: Kek) -> None:
     row = database.kek()
     if row is None or not hmac.compare_digest(row[1], kek.key_check):
         raise KeyFileError("ключ шифрования не от этого журнала")
+
+
+def key_check_of_log(path: Path) -> bytes:
+    """The check value of the KEK that a log is under (see `audit.kek.key_check_of`); asks for no key. Raises LogFileError, KeyFileError."""
+    with open_reader(path) as database:
+        row = database.kek()
+    if row is None:
+        raise KeyFileError(f"`{path}`: в журнале нет сведений о ключе шифрования")
+    return row[1]
 
 
 def index_key(database: Database, kek: Kek) -> IndexKey:
@@ -123,13 +142,13 @@ class AuditReader:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, kek_file: Path, subject_keys_file: Path | None = None) -> Iterator[AuditReader]:
-        """A reader of a log; without a name the file of subjects' keys lies beside the KEK. Raises KeyFileError, LogFileError."""
-        kek = Kek(load_kek(kek_file))
-        generations = Generations.load(subject_keys_file or subject_keys_beside(kek_file), kek)
+    def open(cls, path: Path, kek: AnyKek, subject_keys_file: Path | None = None) -> Iterator[AuditReader]:
+        """A reader of a log; without a name the file of subjects' keys lies beside a plain KEK. Raises KeyFileError, LogFileError."""
+        opened = open_kek(kek)
+        generations = Generations.load(subject_keys_of(kek, subject_keys_file), opened)
         with open_reader(path) as database:
-            check_kek_of(database, kek)
-            yield cls(database, Opener(kek, generations), generations)
+            check_kek_of(database, opened)
+            yield cls(database, Opener(opened, generations), generations)
 
     @property
     def size(self) -> int:
@@ -170,7 +189,18 @@ class AuditReader:
                 raise UnknownEntryError(seq)
             proof = Proof(seq, inclusion(self._database, seq, size), note)
             proof.check(verifier, record.leaf_hash)
-            return disclose(proof, record, self._opener.record_key(self._database, record) if key else b"", labels)
+            record_key = self._opener.record_key(self._database, record) if key else b""
+            # An epoch that began at this very size has signed nothing of it yet.
+            certificates = [note for since, note in self._database.certificates() if since < size or not since]
+            return disclose(proof, record, record_key, labels, certificates)
+
+    def keys(self) -> Callable[[Database, Record], bytes]:
+        """What gives the key of a single record, for an export that opens it."""
+        return self._opener.record_key
+
+    def side_lines(self, path: Path) -> SideLines:
+        """What waits in the side file of this log. Raises SideFileError, KeyFileError, LogDamagedError."""
+        return read_side_file(path, self._database, self._opener.kek)
 
     def of_subject(self, subject: bytes) -> list[int]:
         """Numbers of the entries that have this subject, oldest first, by the blind index. Raises KeyFileError, LogDamagedError."""

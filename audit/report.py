@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 
+from audit.entry import OpenedEntry
 from audit.errors import Finding
 from audit.proof import RecordReport
+from audit.timestamps import Timestamped
 
 
 class Damage(Struct, frozen=True):
@@ -32,19 +35,26 @@ class Report(Struct, frozen=True, kw_only=True):
     """What a verification established. `ok`: these records, in this order and no others, are what the key signed."""
 
     ok: bool
-    source: str  # "bundle" or "database"
+    source: str  # "bundle", "folder" or "database"
     key: str  # the public key everything was checked against
     origin: str = ""
     size: int = 0  # as signed
     root: str = ""  # as signed; hexadecimal
-    records: int = 0  # as found
+    records: int = 0  # given whole
+    skipped: int = 0  # not given: their place is covered by a hash
+    opened: int = 0  # bodies read with keys that came along
+    dropped: int = 0  # records whose ciphertexts are no longer kept
     checkpoints: int = 0  # earlier ones, kept in the log, whose root was found again
+    epochs: int = 0  # of signing, certified
+    breaks: tuple[int, ...] = ()  # epochs that began without the word of the one before, as the auditor knows
+    sealing_keys: int = 0  # ids of them in the records given
     first_us: int | None = None  # UTC, microseconds: the lowest and the highest time in the records
     last_us: int | None = None
-    runs: int = 0  # starts of the writer, by their epoch keys
     witnesses: tuple[Cosigned, ...] = ()
     witnessed: int = 0  # entries that as many witnesses as were asked for have cosigned
     known: int | None = None  # size of the checkpoint seen earlier that the log was compared with
+    tiles: int = 0  # files of tiles compared
+    timestamps: tuple[Timestamped, ...] = ()  # RFC 3161 tokens that hold
     damage: tuple[Damage, ...] = ()
     not_proven: tuple[str, ...] = ()
 
@@ -53,11 +63,21 @@ NOT_PROVEN = {
     "witness": "внешнего свидетеля нет (`--witness`): владелец машины и ключа подписи мог переписать журнал целиком",
     "unwitnessed-tail": "записи после последней засвидетельствованной контрольной точки владелец машины мог переписать",
     "truncation": "не с чем сравнить размер: журнал, обрезанный до прежнего состояния, не отличить от целого (`--known`)",
+    "first-epoch": "ключ первой эпохи подписи не дан (вторая строка открытого ключа): цепочку эпох удостоверяет ключ журнала",
+    "epoch-tail": "записи последней эпохи подписи мог переписать тот, у кого её ключ: он ещё на машине",
+    "break": "эпоху без слова прежней удостоверил один ключ журнала: чем это вызвано, говорит акт, а не журнал",
+    "skipped": "выгрузка выборочная: о пропущенных записях показаны только их место и число",
+    "dropped": "у части записей содержимое уже не хранится: что оно удалено по сроку, показывает не проверка, а запись об этом",
     "clock": "время в записях — по часам самой машины",
-    "content": "содержимое не расшифровывалось: проверено, что оно не менялось, а не что в нём написано",
+    "content": "содержимое расшифровано не у всех записей: проверено, что оно не менялось, а не что в нём написано",
+    "labels": "названия полей раскрытых записей дал тот, кто их раскрыл; их ничто не доказывает",
+    "timestamps": "метки времени RFC 3161 не проверены: нужен сертификат службы меток (`--tsa-ca`)",
     "side-tables": "служебные таблицы базы (ключи, указатели) проверке не подлежат и в журнал не входят",
 }
 """What even a log without damage does not show: code → words."""
+
+
+_SOURCE = {"bundle": "выгрузка", "folder": "папка выгрузки", "database": "база данных"}
 
 
 def explain(report: Report) -> str:
@@ -65,26 +85,43 @@ def explain(report: Report) -> str:
     lines = ["Журнал цел." if report.ok else "ЖУРНАЛ НЕ ПРОШЁЛ ПРОВЕРКУ."]
     lines += [f"  • {_damage(damage)}" for damage in report.damage]
     lines += [
-        f"Источник:            {'выгрузка' if report.source == 'bundle' else 'база данных'}",
+        f"Источник:            {_SOURCE[report.source]}",
         f"Журнал:              {report.origin or 'не установлен'}",
         f"Открытый ключ:       {report.key}",
-        f"Записей:             {report.records} (подписано: {report.size})",
+        f"Записей:             {report.records} (подписано: {report.size}{_left_out(report)})",
         f"Корень дерева:       {report.root or 'не установлен'}",
     ]
     if report.first_us is not None and report.last_us is not None:
         lines.append(f"Время записей (UTC): {_moment(report.first_us)} — {_moment(report.last_us)}")
-    lines.append(f"Запусков службы:     {report.runs}; прежних контрольных точек сверено: {report.checkpoints}")
+    lines.append(f"Эпох подписи:        {report.epochs}; прежних контрольных точек сверено: {report.checkpoints}")
+    if report.breaks:
+        lines.append(f"Разрывы цепочки, о которых вы знаете: эпохи {', '.join(map(str, report.breaks))}")
+    if report.opened:
+        lines.append(f"Раскрыто записей:    {report.opened}")
+    if report.tiles:
+        lines.append(f"Файлов tlog-tiles сверено: {report.tiles}")
     lines += [
         f"Свидетель {each.witness}: видел {each.size} записей {_moment(each.time * 1_000_000)} (UTC, по его часам)"
         for each in report.witnesses
     ]
     if report.witnesses:
         lines.append(f"Засвидетельствовано записей: {report.witnessed} из {report.size}")
+    if report.timestamps:
+        last = report.timestamps[-1]
+        lines.append(
+            f"Меток времени проверено: {len(report.timestamps)}; последняя: {last.size} записей были {_moment(last.time * 1_000_000)}"
+            f" (UTC, по часам {_plain(last.tsa)})"
+        )
     if report.known is not None:
         lines.append(f"Сверено с известной контрольной точкой: {report.known} записей")
     lines.append("Что эта проверка не доказывает:")
     lines += [f"  – {NOT_PROVEN[code]}" for code in report.not_proven]
     return "\n".join(lines)
+
+
+def _left_out(report: Report) -> str:
+    skipped = f"; не выгружено: {report.skipped}" if report.skipped else ""
+    return f"{skipped}; содержимое не хранится: {report.dropped}" if report.dropped else skipped
 
 
 def explain_record(report: RecordReport) -> str:
@@ -101,20 +138,21 @@ def explain_record(report: RecordReport) -> str:
         lines.append("Содержимое не раскрыто: ключа записи в файле нет. Показано, что она есть и не менялась.")
         return "\n".join(lines)
     lines.append("Содержимое (названия полей дал тот, кто раскрыл запись; их ничто не доказывает):")
-    try:
-        body = msgspec.msgpack.decode(report.entry.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = None
-    if not isinstance(body, list):
-        lines.append(f"  {report.entry.body.hex()}")
-        return "\n".join(lines)
-    names = [*report.labels, *("" for _ in body)]
-    lines += [f"  {_plain(names[at]) or at}: {_shown(value)}" for at, value in enumerate(body)]
+    fields = fields_of(report.entry, report.labels)
+    lines += [f"  {_plain(name)}: {_plain(msgspec.json.encode(value).decode())}" for name, value in fields.items()]
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
-    return _plain(msgspec.json.encode(_readable(value)).decode())
+def fields_of(entry: OpenedEntry, labels: Sequence[str]) -> dict[str, object]:
+    """The body of an opened record by the names of its fields, or by their places; as `body`, hexadecimal, when it is no array."""
+    try:
+        body = msgspec.msgpack.decode(entry.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    if not isinstance(body, list):
+        return {"body": entry.body.hex()}
+    names = [*labels, *("" for _ in body)]
+    return {names[at] or str(at): _readable(value) for at, value in enumerate(body)}
 
 
 def _readable(value: object) -> object:

@@ -7,7 +7,7 @@ which entries are still open, and how a key holder finds a subject. Rows there m
 from __future__ import annotations
 
 APPLICATION_ID = 0x4C4F4731  # "LOG1", at offset 68 of the file
-LAYOUT = 2  # PRAGMA user_version
+LAYOUT = 3  # PRAGMA user_version
 
 SCHEMA = {
     # INVARIANT: records are never deleted, and their header and hash never change (two triggers hold it).
@@ -83,11 +83,30 @@ BEGIN SELECT RAISE(ABORT, 'headers never change'); END""",
     "open_entries": """CREATE TABLE open_entries (
     seq INTEGER PRIMARY KEY
 ) STRICT""",
+    # Certificates of the signing epochs, and the tree size at which each began.
+    "signing_epochs": """CREATE TABLE signing_epochs (
+    number INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL,
+    certificate TEXT NOT NULL
+) STRICT""",
+    # For how long a sealing key's records are kept: the caller's class, and the day (since 1970) on which the key was made.
+    # Keys of one class are used one after another, so its records lie between its first number and that of the next.
+    "sealing_keys": """CREATE TABLE sealing_keys (
+    key_id BLOB PRIMARY KEY,
+    class INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    first INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
 }
 """Name → the statement that makes it, exactly as SQLite keeps it in `sqlite_schema`."""
 
+_SECOND = {name: made for name, made in SCHEMA.items() if name not in {"signing_epochs", "sealing_keys"}}
 SCHEMAS = {
     LAYOUT: SCHEMA,
-    1: {name: made for name, made in SCHEMA.items() if name not in {"subject_holds", "subtrees", "witnessed"}},
+    2: _SECOND,
+    1: {name: made for name, made in _SECOND.items() if name not in {"subject_holds", "subtrees", "witnessed"}},
 }
 """Every layout that can be read. Of the first, which was never released, only records and checkpoints: subjects were tied otherwise."""
+
+STEPS = {2: tuple(SCHEMA[name] for name in ("signing_epochs", "sealing_keys"))}
+"""Layout → what a writer adds to make the next of it."""

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-import aiosqlite
 from msgspec import Struct, structs
 
-from audit.errors import AuditError, AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
+from audit.errors import AuditWriteError, KeyFileError, LogDamagedError, LogFileError, WriteFailure
 from audit.leaf import Record
-from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA, SCHEMAS
+from audit.schema import APPLICATION_ID, LAYOUT, SCHEMA, SCHEMAS, STEPS
 from audit.sealing import SubjectRow, WrappedKey
 
 SQLITE_VERSION = sqlite3.sqlite_version
-SQLITE_MAGIC = b"SQLite format 3\x00"
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+
+def has_wal_race(version: tuple[int, int, int]) -> bool:
+    """Whether two writing connections may corrupt a database as its write-ahead log begins anew (WAL-reset bug, sqlite.org/wal.html)."""
+    mended = {(3, 50): 7, (3, 44): 6}.get(version[:2])
+    return (3, 7, 0) <= version <= (3, 51, 2) and (mended is None or version[2] < mended)
+
+
+SQLITE_HAS_WAL_RACE = has_wal_race(sqlite3.sqlite_version_info)
+SQLITE_MAGIC = b"SQLite format 3\x00"
 
 # An error message that quotes a damaged page is not always UTF-8: sqlite3 then raises the second instead of the first.
 _SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 _LONGEST_VALUE = 1 << 22  # bytes; far above any value of ours, far below what a hostile file could make us allocate
 _PAGE = 512  # records fetched at a time
 _BUSY_SECONDS = 5.0
+_WAL_BYTES = 1 << 22  # of the write-ahead log, after which it is moved into the database and begun anew
 
 # The casts hold the types against a damaged file: SQLite itself gives what the page says, whatever the column was declared as.
 _RECORD = "seq, coalesce(CAST(header AS BLOB), x''), coalesce(CAST(leaf_hash AS BLOB), x''), CAST(body AS BLOB), CAST(subjects AS BLOB)"
@@ -51,6 +57,15 @@ class TreeRow(Struct, frozen=True):
     note: str
 
 
+class SealingRow(Struct, frozen=True):
+    """A sealing key's retention class, the day (since 1970) it was made on, and the first record under it."""
+
+    key_id: bytes
+    retention: int
+    day: int
+    first: int
+
+
 class NewRows(Struct, frozen=True):
     """Everything one batch adds, sealed."""
 
@@ -71,7 +86,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, int, int] | None = None
 
     def tree(self) -> TreeRow | None:
         """The state of the tree; None in a log that was never started."""
@@ -130,6 +145,20 @@ class Database:
         rows = self._fetch("SELECT coalesce(CAST(note AS TEXT), '') FROM checkpoints WHERE size = ?", size)
         return rows[0][0] if rows else None
 
+    def certificates(self) -> list[tuple[int, str]]:
+        """Size at which each signing epoch began, and its certificate, in order; none in an earlier layout."""
+        if not self._has("signing_epochs"):
+            return []
+        query = (
+            "SELECT CAST(since AS INTEGER), coalesce(CAST(certificate AS TEXT), '') FROM signing_epochs ORDER BY number"
+        )
+        return self._fetch(query)
+
+    def sealing_keys(self) -> list[SealingRow]:
+        """What is known of the sealing keys, by the first record of each."""
+        query = "SELECT CAST(key_id AS BLOB), class, day, first FROM sealing_keys ORDER BY first, key_id"
+        return [SealingRow(*row) for row in self._fetch(query)]
+
     def witnessed(self) -> dict[str, tuple[int, int]]:
         """Witness → size and time of its last cosignature."""
         rows = self._fetch("SELECT CAST(witness AS TEXT), CAST(size AS INTEGER), CAST(time AS INTEGER) FROM witnessed")
@@ -167,6 +196,10 @@ class Database:
         """Numbers of the records that a tag of the monthly index leads to."""
         return [row[0] for row in self._fetch("SELECT seq FROM subject_index WHERE tag = ? ORDER BY seq", tag)]
 
+    def held(self) -> list[bytes]:
+        """Ids of the subjects' keys that are kept from being destroyed."""
+        return [row[0] for row in self._fetch("SELECT CAST(key_id AS BLOB) FROM subject_holds")]
+
     def is_held(self, key_id: bytes) -> bool:
         """Whether a subject's key is kept from being destroyed."""
         return bool(self._fetch("SELECT 1 FROM subject_holds WHERE key_id = ?", key_id))
@@ -192,7 +225,7 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Everything inside is written and synced, or nothing is. Raises AuditWriteError in place of what went wrong with the file."""
         try:
-            self._check_not_moved()
+            self._check_files()
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
@@ -240,8 +273,28 @@ class Database:
     def put_witnessed(self, witness: str, size: int, time: int, note: str) -> None:
         """Keep a cosigned note, and what it says of its witness. Only inside `transaction`."""
         self._connection.execute("INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", (size, note))
+        self.put_seen(witness, size, time)
+
+    def keep_checkpoint(self, size: int, note: str) -> None:
+        """Keep a note, unless one over as many records is kept already. Only inside `transaction`."""
+        self._connection.execute("INSERT OR IGNORE INTO checkpoints (size, note) VALUES (?, ?)", (size, note))
+
+    def put_seen(self, witness: str, size: int, time: int) -> None:
+        """Note what a witness has seen. Only inside `transaction`."""
         self._connection.execute(
             "INSERT OR REPLACE INTO witnessed (witness, size, time) VALUES (?, ?, ?)", (witness, size, time)
+        )
+
+    def put_certificate(self, number: int, since: int, certificate: str) -> None:
+        """Add a signing epoch. Only inside `transaction`."""
+        self._connection.execute(
+            "INSERT INTO signing_epochs (number, since, certificate) VALUES (?, ?, ?)", (number, since, certificate)
+        )
+
+    def put_sealing_key(self, row: SealingRow) -> None:
+        """Note for how long a sealing key's records are kept. Only inside `transaction`."""
+        self._connection.execute(
+            "INSERT INTO sealing_keys (key_id, class, day, first) VALUES (?, ?, ?, ?)", structs.astuple(row)
         )
 
     def put_kek(self, generation: int, key_check: bytes) -> None:
@@ -265,11 +318,46 @@ class Database:
 
     def delete_subject(self, key_id: bytes, tags: Sequence[bytes], slots: Sequence[tuple[int, int]]) -> None:
         """Delete a subject's key and every row that leads to it, their bytes overwritten. Only inside `transaction`."""
-        _pragmas(self._connection, secure_delete="ON")  # not for every batch: it costs a tenth of the appends
-        self._connection.execute("DELETE FROM subject_keys WHERE key_id = ?", (key_id,))
-        self._connection.executemany("DELETE FROM subject_index WHERE tag = ?", [(tag,) for tag in tags])
-        self._connection.executemany("DELETE FROM subject_slots WHERE seq = ? AND slot = ?", slots)
-        _pragmas(self._connection, secure_delete="OFF")
+        with self.overwriting():
+            self._connection.execute("DELETE FROM subject_keys WHERE key_id = ?", (key_id,))
+            self._connection.executemany("DELETE FROM subject_index WHERE tag = ?", [(tag,) for tag in tags])
+            self._connection.executemany("DELETE FROM subject_slots WHERE seq = ? AND slot = ?", slots)
+
+    @contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """What is deleted inside is overwritten. Not for every batch: it costs a tenth of the appends."""
+        _pragmas(self._connection, secure_delete="ON")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):  # of a connection that has failed: its transaction is rolled back anyway
+                _pragmas(self._connection, secure_delete="OFF")
+
+    def delete_key(self, role: bytes, key_id: bytes) -> None:
+        """Destroy a wrapped key. Only inside `transaction`."""
+        self._connection.execute("DELETE FROM keys WHERE role = ? AND key_id = ?", (role.decode(), key_id))
+
+    def delete_sealing_key(self, key_id: bytes) -> None:
+        """Forget a sealing key of which nothing is left. Only inside `transaction`."""
+        self._connection.execute("DELETE FROM sealing_keys WHERE key_id = ?", (key_id,))
+
+    def drop_ciphertexts(self, seq: int, tags: Sequence[bytes]) -> None:
+        """Let go of a record's ciphertexts and of what leads from people to it; header and hash stay. Only inside `transaction`."""
+        self._connection.execute("UPDATE records SET body = NULL, subjects = NULL WHERE seq = ?", (seq,))
+        self._connection.execute("DELETE FROM subject_slots WHERE seq = ?", (seq,))
+        self._connection.executemany(
+            "DELETE FROM subject_index WHERE tag = ? AND seq = ?", [(tag, seq) for tag in tags]
+        )
+
+    def wrapped_keys(self) -> list[tuple[bytes, WrappedKey]]:
+        """Every key that the KEK wraps, with its role."""
+        rows = self._fetch(f"SELECT CAST(role AS BLOB), {_WRAPPED} FROM keys ORDER BY key_id")  # noqa: S608  (our own constant)
+        return [(row[0], WrappedKey(*row[1:])) for row in rows]
+
+    def replace_key(self, role: bytes, key: WrappedKey) -> None:
+        """The same key, wrapped by the newest KEK. Only inside `transaction`."""
+        self.delete_key(role, key.key_id)
+        self.put_key(role, key)
 
     def hold(self, key_id: bytes, *, held: bool) -> None:
         """Keep a subject's key from being destroyed, or no longer. Only inside `transaction`."""
@@ -281,71 +369,55 @@ class Database:
         )
 
     def truncate_wal(self) -> bool:
-        """Move everything out of the write-ahead log and empty it; False when a reader holds it back."""
-        with _reading():
+        """Move everything out of the write-ahead log and empty it; False when a reader holds it back. Raises AuditWriteError."""
+        try:
             busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except _SQLITE_ERRORS as error:
+            raise AuditWriteError(_failure(error)) from error
         return not busy
+
+    def limit(self, max_bytes: int) -> None:
+        """Let the file grow up to this size, or to what it has already. Raises AuditWriteError."""
+        try:
+            _pragmas(self._connection, max_page_count=max(1, max_bytes // self._pragma("page_size")))
+        except _SQLITE_ERRORS as error:
+            raise AuditWriteError(_failure(error)) from error
+
+    def room(self, max_bytes: int) -> int:
+        """Bytes that may still be written into a file of at most this size. Raises AuditWriteError."""
+        try:
+            pages = max_bytes // self._pragma("page_size") - self._pragma("page_count")
+            return (pages + self._pragma("freelist_count")) * self._pragma("page_size")
+        except _SQLITE_ERRORS as error:
+            raise AuditWriteError(_failure(error)) from error
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+    def _has(self, table: str) -> bool:
+        return bool(self._fetch("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 
     def _fetch(self, query: str, *values: int | bytes | str | None) -> list[Any]:
         with _reading():
             return self._connection.execute(query, values).fetchall()
 
-    def _check_not_moved(self) -> None:
-        """A file removed under us would take every further record with it."""
+    def _check_files(self) -> None:
+        """Both files are still the ones that were opened, and the write-ahead log is not longer than it should be.
+
+        A file removed under us would take every further record with it. SQLite can move a long write-ahead log into the database by
+        itself, but would not tell of an error. It cuts the file when it begins it anew: longer is only what was written since.
+        """
         try:
-            status = os.stat(self._path)  # noqa: PTH116  (three times cheaper than Path.stat, once a batch)
+            file, ahead = os.stat(self._path), os.stat(f"{self._path}-wal")  # noqa: PTH116  (three times cheaper than Path.stat, once a batch)
         except OSError:
             raise AuditWriteError(WriteFailure.MOVED) from None
-        identity = status.st_dev, status.st_ino
+        identity = file.st_dev, file.st_ino, ahead.st_ino
         self._identity = self._identity or identity
         if identity != self._identity:
             raise AuditWriteError(WriteFailure.MOVED)
-
-
-class Channel:
-    """A connection with a thread of its own: `run` calls a function there with the Database, one after another."""
-
-    def __init__(self, connection: _Connection, database: Database) -> None:
-        self._connection = connection
-        self._database = database
-
-    async def run(
-        self, function: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        """The function's answer. It runs to its end even when the caller is cancelled."""
-        return await self._connection.run(lambda: function(self._database, *args, **kwargs))
-
-
-class _Connection(aiosqlite.Connection):
-    """aiosqlite with one more door: a whole transaction as one visit to the connection's thread, not ten."""
-
-    async def run(self, function: Callable[[], _T]) -> _T:
-        answer: _T = await self._execute(function)  # type: ignore[no-untyped-call]  # aiosqlite leaves it unannotated
-        return answer
-
-    def database(self, path: Path) -> Database:
-        return Database(self._conn, path)
-
-
-@asynccontextmanager
-async def open_channel(path: Path, connect: Callable[[], sqlite3.Connection]) -> AsyncIterator[Channel]:
-    """A channel whose connection is made, used and closed in its own thread."""
-    failures: list[AuditError] = []
-
-    def attempt() -> sqlite3.Connection:
-        # aiosqlite does not wait for its thread when connecting fails, so its last word may meet a closed event loop: it is given
-        # a connection to nothing instead, which it closes properly.
-        try:
-            return connect()
-        except AuditError as error:
-            failures.append(error)
-            return sqlite3.connect(":memory:")
-
-    connection = _Connection(attempt, 64)
-    async with connection:
-        if failures:
-            raise failures[0]
-        yield Channel(connection, connection.database(path))
+        if ahead.st_size > _WAL_BYTES:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 @contextmanager
@@ -355,12 +427,29 @@ def open_reader(path: Path, *, frozen: bool = False) -> Iterator[Database]:
         yield Database(connection, path)
 
 
+def copy_database(path: Path, out: Path) -> None:
+    """Copy a log's file, whether it is being written or not, into the new file `out`. Raises LogFileError."""
+    with closing(connect_reader(path)) as source:
+        try:
+            os.close(os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise LogFileError(f"`{out}`: копия журнала не записана ({error.strerror})") from None
+        try:
+            with closing(sqlite3.connect(out)) as target:
+                source.backup(target)  # in one step: nothing is written between its pages
+            with out.open("rb") as file:
+                os.fsync(file.fileno())
+        except (*_SQLITE_ERRORS, OSError):
+            out.unlink()
+            raise LogFileError(f"`{out}`: копия журнала не записана") from None
+
+
 def connect_writer(path: Path, max_bytes: int | None) -> sqlite3.Connection:
     """The writing connection of a prepared file; a new file gets the schema. Raises LogFileError, AuditWriteError."""
     connection = _connect(path, "rw")
     try:
         # FULL: the write-ahead log is synced at every commit. The page size is set before the first page is written.
-        _pragmas(connection, page_size=4096, synchronous="FULL", wal_autocheckpoint=1000, journal_size_limit=1 << 26)
+        _pragmas(connection, page_size=4096, synchronous="FULL", wal_autocheckpoint=0, journal_size_limit=_WAL_BYTES)
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise LogFileError(f"`{path}`: файловая система не даёт вести журнал упреждающей записи (WAL)")
         if max_bytes is not None:
@@ -368,7 +457,10 @@ def connect_writer(path: Path, max_bytes: int | None) -> sqlite3.Connection:
             _pragmas(connection, max_page_count=max(1, max_bytes // page_size))
         if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
             _create_schema(connection)
-        if _check_schema(connection, path) != LAYOUT:
+        layout = _check_schema(connection, path)
+        while layout in STEPS:
+            layout = _step(connection, layout)
+        if layout != LAYOUT:
             raise LogFileError(
                 f"`{path}`: журнал начат предварительной версией. Проверить и выгрузить его можно и теперь;"
                 " чтобы вести новый, переместите его файлы вместе с ключами"
@@ -420,6 +512,16 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     _pragmas(connection, application_id=APPLICATION_ID, user_version=LAYOUT)
     connection.execute("COMMIT")
+
+
+def _step(connection: sqlite3.Connection, layout: int) -> int:
+    """Make the next layout of a file; its number."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in STEPS[layout]:
+        connection.execute(statement)
+    _pragmas(connection, user_version=layout + 1)
+    connection.execute("COMMIT")
+    return layout + 1
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> int:

@@ -109,6 +109,23 @@ class Witness:
         kept = self._kept(origin)
         return None if kept is None else (kept.size, kept.note)
 
+    def forget(self, origin: str) -> Path | None:
+        """Put aside what was seen of a log, so that it is cosigned from its beginning again; where it lies now, None when it was not known.
+
+        That is how a witness takes note of a fork that its administrator holds an act about; never by itself. Raises LogFileError.
+        """
+        path = self._path(origin)
+        aside = path.with_name(f"{path.stem}.forgotten-{int(self._clock())}.json")
+        with self._turn:
+            try:
+                path.rename(aside)
+                sync_folder(self._folder)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise LogFileError(f"`{path}`: не переименовывается ({error.strerror})") from None
+        return aside
+
     def _check_signature(self, note: str, checkpoint: Checkpoint) -> None:
         known = self._logs.get(checkpoint.origin)
         if known is None:

@@ -4,44 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Sequence
-from hashlib import sha256
-from pathlib import Path
 
 from msgspec import Struct
 
-from audit.checkpoint import Signer
+from audit.checkpoint import Signer, Verifier
 from audit.cosignature import WitnessVerifier
 from audit.entry import Entry, Receipt
 from audit.errors import Finding, KeyFileError, LogDamagedError, SubjectHeldError, VerificationError
 from audit.generations import Generations
-from audit.leaf import pack_prefix, record_fault
-from audit.merkle import Frontier, leaf_hash
-from audit.reader import check_kek_of, find_subject, index_key
+from audit.leaf import record_fault
+from audit.merkle import Frontier
+from audit.reader import check_dropped, check_kek_of, index_key
+from audit.retention import Expired, drop
+from audit.sealer import Batch, Clock, Sealer, day_of
 from audit.sealing import (
-    EPOCH,
     ID_SIZE,
     INDEX,
     KEY_SIZE,
-    EpochKey,
-    IndexKey,
     Kek,
-    SubjectKey,
-    SubjectRow,
-    month_of,
     months_between,
-    seal_body,
-    seal_slot,
 )
-from audit.store import Database, NewRows, TreeRow
+from audit.signing import Signing
+from audit.store import Database, TreeRow
 from audit.subtrees import Edge
 
 _KEEP_EVERY = 1000  # records between two kept checkpoints, at most
 _KEEP_AFTER_NS = 1_000_000_000  # time between two kept checkpoints, at most, while records come
 _TAIL = 1024  # records checked again at every start; a power of two
 _REWRAPPED = 500  # subjects' keys wrapped anew in one transaction
-_SUBJECTS_KEPT = 4096  # subject keys held in memory
 
 
 class Head(Struct, frozen=True):
@@ -61,40 +52,42 @@ class Erased(Struct, frozen=True):
 class BatchWriter:
     """Seals and writes batches, in the writing connection's thread. Others only look at `head`."""
 
-    def __init__(self, signer: Signer, sealer: _Sealer, head: Head) -> None:
+    def __init__(self, signing: Signing, sealer: Sealer, head: Head, clock: Clock) -> None:
         self.head = head
-        self._signer = signer
+        self._clock = clock
+        self._signing = signing
         self._sealer = sealer
         self._kept = 0, 0  # size of the last kept checkpoint, monotonic ns when it was kept
 
     @classmethod
-    def start(cls, database: Database, kek: Kek, signer: Signer, generations: Generations) -> BatchWriter:
-        """Check what is there, or begin a new log; seal from now on under a fresh epoch key.
+    def start(
+        cls, database: Database, kek: Kek, signing: Signing, generations: Generations, clock: Clock
+    ) -> BatchWriter:
+        """Check what is there, or begin a new log; sign and seal from now on under fresh keys.
 
         Raises KeyFileError, LogDamagedError, AuditWriteError.
         """
         row = database.tree()
         if row is None:
-            _begin(database, kek, signer)
+            _begin(database, kek, signing.log)
             row = database.tree()
         check_kek_of(database, kek)
-        head = _checked_head(database, row, signer)
+        head = _checked_head(database, row, signing.log)
+        signing.start(database, row.note if row else "", head.tree, clock())
         if not generations.current:
             if database.subject_keys(b"", 1):
                 raise KeyFileError("нет файла ключей субъектов этого журнала; верните его")
             generations.begin()
-        epoch = EpochKey(os.urandom(ID_SIZE), os.urandom(KEY_SIZE))
-        with database.transaction():
-            database.put_key(EPOCH, kek.wrap(EPOCH, epoch.epoch_id, epoch.key))
-        return cls(signer, _Sealer(generations, epoch, index_key(database, kek)), head)
+        return cls(signing, Sealer(generations, kek, index_key(database, kek), clock), head, clock)
 
     def write(self, database: Database, entries: Sequence[Entry]) -> list[Receipt]:
         """Receipts of the entries, in order, once all of them are on disk. Raises AuditWriteError: then nothing has changed."""
         start = self.head.tree.size
         now_ns = time.monotonic_ns()
+        self._signing.hand_over_daily(database, self.head.tree, self._clock())
         with database.transaction():
             # (1) seal
-            batch = _Batch(start)
+            batch = Batch(start)
             for entry in entries:
                 self._sealer.seal(database, batch, entry)
             # (2) write
@@ -103,7 +96,7 @@ class BatchWriter:
             hashes = _read_back(database, batch)
             tree = self.head.tree.extended(hashes)
             edge, complete = self.head.edge.extended(hashes)
-            head = Head(tree, self._signer.sign_checkpoint(tree.size, tree.root()), edge)
+            head = Head(tree, self._signing.sign_checkpoint(tree.size, tree.root()), edge)
             database.put_subtrees(complete)
             keep = tree.size - self._kept[0] >= _KEEP_EVERY or now_ns - self._kept[1] >= _KEEP_AFTER_NS
             database.put_tree(TreeRow(tree.size, tree.packed(), head.note), keep=keep)
@@ -111,7 +104,7 @@ class BatchWriter:
         self.head = head
         if keep:
             self._kept = tree.size, now_ns
-        self._sealer.remember(batch.fresh)
+        self._sealer.remember(batch)
         return batch.receipts
 
     def erase(self, database: Database, subject: bytes) -> Erased:
@@ -123,8 +116,8 @@ class BatchWriter:
             if database.is_held(key.key_id):
                 raise SubjectHeldError
             first = next(database.records(0, 1), None)
-            since = time.time_ns() // 1000 if first is None else int.from_bytes(first.header[14:22])
-            tags = [key.monthly_tag(month) for month in months_between(since, time.time_ns() // 1000)]
+            since = self._clock() if first is None else int.from_bytes(first.header[14:22])
+            tags = [key.monthly_tag(month) for month in months_between(since, self._clock())]
             numbers = [seq for tag in tags for seq in database.indexed(tag)]
             database.delete_subject(key.key_id, tags, self._sealer.slots_of(database, key, numbers))
         self._sealer.forget(subject)
@@ -132,7 +125,7 @@ class BatchWriter:
 
     def hold(self, database: Database, subject: bytes, *, held: bool) -> bool:
         """Keep a subject from being erased, or no longer; False when nothing changed. Raises AuditWriteError."""
-        batch = _Batch(self.head.tree.size)
+        batch = Batch(self.head.tree.size)
         with database.transaction():
             key = self._sealer.known(database, subject)
             if key is None:
@@ -149,7 +142,7 @@ class BatchWriter:
 
         Raises VerificationError when no line of this witness holds, AuditWriteError.
         """
-        size = self._signer.verifier.open_checkpoint(note).size
+        size = self._signing.log.verifier.open_checkpoint(note).size
         with database.transaction():
             whole = witness.cosigned(database.kept_checkpoint(size) or note, lines)
             time_s = witness.seen(whole)
@@ -157,6 +150,45 @@ class BatchWriter:
                 raise VerificationError("в ответе свидетеля нет его подписи", Finding.SIGNATURE)
             database.put_witnessed(witness.name, size, time_s, whole)
         return time_s
+
+    def keep_seen(self, database: Database, witness: str, note: str, time_s: int) -> None:
+        """Keep a checkpoint, and that a witness which signs nothing in it has seen it. Raises VerificationError, AuditWriteError."""
+        size = self.verifier.open_checkpoint(note).size
+        with database.transaction():
+            database.keep_checkpoint(size, note)
+            database.put_seen(witness, size, time_s)
+
+    @property
+    def verifier(self) -> Verifier:
+        """The public half of the log key."""
+        return self._signing.log.verifier
+
+    def hand_over(self, database: Database) -> int:
+        """Begin a signing epoch and destroy the key of the one before; its number. Raises KeyFileError, AuditWriteError."""
+        return self._signing.hand_over(database, self.head.tree, self._clock())
+
+    @property
+    def hand_over_failure(self) -> str | None:
+        """Why the last hand-over did not happen."""
+        return self._signing.failure
+
+    @property
+    def today(self) -> int:
+        """The day, counted from 1970."""
+        return day_of(self._clock())
+
+    @property
+    def in_use(self) -> frozenset[bytes]:
+        """Ids of the sealing keys under which more records may come."""
+        return self._sealer.in_use
+
+    def drop(self, database: Database, what: Expired) -> None:
+        """Drop the content of the records of a class and day, and empty the write-ahead log. Raises AuditWriteError."""
+        if what.key_id in self.in_use:  # the clock was set back since
+            return
+        self._sealer.let_go(what.key_id)
+        drop(database, self._sealer.generations, self._sealer.index, what)
+        database.truncate_wal()
 
     def begin_generation(self, _: Database) -> int:
         """A new generation of subjects' keys, or the one whose beginning was interrupted. Raises KeyFileError."""
@@ -180,97 +212,6 @@ class BatchWriter:
         """Destroy the earlier generations; whether the write-ahead log could be emptied too. Raises KeyFileError."""
         self._sealer.generations.destroy_before(self._sealer.generations.current)
         return database.truncate_wal()
-
-
-class _Batch:
-    """The rows of one batch while it is being sealed."""
-
-    def __init__(self, start: int) -> None:
-        self.next_seq = start
-        self.receipts: list[Receipt] = []
-        self.fresh: dict[bytes, SubjectKey] = {}  # subjects met for the first time: known only once committed
-        self.records: list[tuple[int, bytes, bytes, bytes, bytes]] = []
-        self.subject_keys: list[SubjectRow] = []
-        self.slots: list[tuple[int, int, bytes]] = []
-        self.index: list[tuple[bytes, int]] = []
-        self.opened: list[tuple[int]] = []
-        self.closed: list[tuple[int]] = []
-
-    def rows(self) -> NewRows:
-        return NewRows(self.records, self.subject_keys, self.slots, self.index, self.opened, self.closed)
-
-
-class _Sealer:
-    """Turns entries into rows under the keys of this run."""
-
-    def __init__(self, generations: Generations, epoch: EpochKey, index: IndexKey) -> None:
-        self.generations = generations
-        self._epoch = epoch
-        self._index = index
-        self._boot_id = _boot_id()
-        self._known: dict[bytes, SubjectKey] = {}
-
-    def seal(self, database: Database, batch: _Batch, entry: Entry) -> None:
-        """Add the rows of one entry to the batch."""
-        seq, time_us = batch.next_seq, time.time_ns() // 1000
-        ids = self._boot_id, self._epoch.epoch_id, os.urandom(ID_SIZE)
-        prefix = pack_prefix(entry.kind, entry.schema, seq, time_us, time.monotonic_ns(), ids)
-        body = seal_body(self._epoch, prefix, entry)
-        subjects = self._compartment(database, batch, prefix, entry.subjects) if entry.subjects else b""
-        header = prefix + sha256(body).digest() + sha256(subjects).digest()
-        hashed = leaf_hash(header)
-        batch.records.append((seq, header, hashed, body, subjects))
-        batch.receipts.append(Receipt(seq, hashed, time_us))
-        batch.next_seq += 1
-        if entry.opens:
-            batch.opened.append((seq,))
-        if entry.closes is not None:
-            batch.closed.append((entry.closes,))
-
-    def remember(self, fresh: dict[bytes, SubjectKey]) -> None:
-        """Keep subject keys that are on disk now, and forget the oldest beyond a bound."""
-        self._known.update(fresh)
-        while len(self._known) > _SUBJECTS_KEPT:
-            self._known.pop(next(iter(self._known)))
-
-    def _compartment(self, database: Database, batch: _Batch, prefix: bytes, subjects: tuple[bytes, ...]) -> bytes:
-        month = month_of(int.from_bytes(prefix[14:22]))
-        sealed = []
-        for slot, subject in enumerate(subjects):
-            key = self._known.get(subject) or batch.fresh.get(subject) or self._subject_key(database, batch, subject)
-            sealed.append(seal_slot(key, prefix, slot, subject))
-            batch.slots.append((batch.next_seq, slot, self._index.mask(key.key_id, prefix, slot)))
-            batch.index.append((key.monthly_tag(month), batch.next_seq))
-        return b"".join(sealed)
-
-    def _subject_key(self, database: Database, batch: _Batch, subject: bytes) -> SubjectKey:
-        key = find_subject(database, self.generations, subject) or self.fresh(batch, subject)
-        batch.fresh[subject] = key
-        return key
-
-    def known(self, database: Database, subject: bytes) -> SubjectKey | None:
-        """The subject's key, if it has one."""
-        return self._known.get(subject) or find_subject(database, self.generations, subject)
-
-    def fresh(self, batch: _Batch, subject: bytes) -> SubjectKey:
-        """A new key for a subject, its row added to the batch."""
-        key = SubjectKey(os.urandom(ID_SIZE), os.urandom(KEY_SIZE))
-        batch.subject_keys.append(self.generations.wrap(key, subject))
-        return key
-
-    def forget(self, subject: bytes) -> None:
-        """Let go of a subject's key that was destroyed."""
-        self._known.pop(subject, None)
-
-    def slots_of(self, database: Database, key: SubjectKey, numbers: Sequence[int]) -> list[tuple[int, int]]:
-        """Number and slot of every place among these records that this key sealed."""
-        return [
-            (record.seq, slot)
-            for number in numbers
-            for record in database.records(number, number + 1)
-            for slot, reference in database.slot_references(number).items()
-            if self._index.mask(reference, record.header, slot) == key.key_id
-        ]
 
 
 def _begin(database: Database, kek: Kek, signer: Signer) -> None:
@@ -316,6 +257,8 @@ def _check_tail(database: Database, tree: Frontier) -> None:
         fault = record_fault(record)
         if fault:
             raise LogDamagedError(f"запись {record.seq}: {fault}", record.seq)
+        if record.body is None:
+            check_dropped(database, record)
     small = database.leaf_hashes(start, tree.size)
     if len(small) != tree.size - start:
         raise LogDamagedError("последних записей не столько, сколько подписано")
@@ -324,18 +267,10 @@ def _check_tail(database: Database, tree: Frontier) -> None:
         raise LogDamagedError("последние записи не складываются в подписанный корень")
 
 
-def _read_back(database: Database, batch: _Batch) -> list[bytes]:
+def _read_back(database: Database, batch: Batch) -> list[bytes]:
     """The leaf hashes of the batch as stored, every byte of it hashed again. Raises LogDamagedError."""
     expected = [row[2] for row in batch.records]
     stored = database.records(batch.records[0][0], batch.next_seq)
     if [record.leaf_hash for record in stored if record_fault(record) is None] != expected:
         raise LogDamagedError("записанное не совпало с прочитанным")
     return expected
-
-
-def _boot_id() -> bytes:
-    """The machine's boot: within one, monotonic times of different runs can be compared. Elsewhere than on Linux, this run's own."""
-    try:
-        return uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()).bytes
-    except (OSError, ValueError):
-        return os.urandom(ID_SIZE)

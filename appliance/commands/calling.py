@@ -43,7 +43,7 @@ class Service:
 
     @contextmanager
     def sent(self, path: str, body: object) -> Iterator[HTTPResponse]:
-        """The answer to a POST. Raises OSError and HTTPException when there is none."""
+        """The answer to a POST, without a body to a GET. Raises OSError and HTTPException when there is none."""
         host, port = self._address.hostname or "", self._address.port
         if self._address.scheme == "https":
             tls = ssl.create_default_context(cafile=self._ca_file)
@@ -51,7 +51,9 @@ class Service:
         else:
             connection = HTTPConnection(host, port, timeout=self._timeout)
         try:
-            connection.request("POST", self._address.path.rstrip("/") + path, json.dumps(body).encode(), self._headers)
+            content = None if body is None else json.dumps(body).encode()
+            method = "GET" if content is None else "POST"
+            connection.request(method, self._address.path.rstrip("/") + path, content, self._headers)
             yield connection.getresponse()
         finally:
             connection.close()

@@ -15,7 +15,8 @@ _SECONDS = 3600.0  # a million subjects' keys are wrapped anew in less
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
-def _by_an_officer(command: _F) -> _F:
+def by_an_officer(command: _F) -> _F:
+    """Adds the address of the service, `--officer-key` and `--ground`."""
     command = click.option(
         "--ground", default="", help="Основание: номер обращения или дела (латиница, цифры, знаки `._:@/-`)."
     )(command)
@@ -30,7 +31,7 @@ def _by_an_officer(command: _F) -> _F:
 @click.command(name="search")
 @click.option("--subject", required=True, help="Идентификатор человека, каким его называют приложения в X-Subject.")
 @click.option("--json", "as_json", is_flag=True, help="В JSON.")
-@_by_an_officer
+@by_an_officer
 def search_command(
     subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str, *, as_json: bool
 ) -> None:
@@ -49,7 +50,7 @@ def search_command(
 @click.command(name="erase")
 @click.option("--subject", "subjects", required=True, multiple=True, help="Кого отвязать; можно несколько раз.")
 @click.option("--yes", is_flag=True, help="Не переспрашивать.")
-@_by_an_officer
+@by_an_officer
 def erase_command(
     subjects: tuple[str, ...], url: str, ca_file: Path | None, officer_key: Path, ground: str, *, yes: bool
 ) -> None:
@@ -68,7 +69,7 @@ def erase_command(
 
 @click.command(name="hold")
 @click.option("--subject", required=True, help="О ком сведения нельзя отвязывать.")
-@_by_an_officer
+@by_an_officer
 def hold_command(subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
     """Запретить отвязывать записи о человеке (152-ФЗ, ст. 21 ч. 6)."""
     _hold(
@@ -78,7 +79,7 @@ def hold_command(subject: str, url: str, ca_file: Path | None, officer_key: Path
 
 @click.command(name="unhold")
 @click.option("--subject", required=True, help="О ком сведения снова можно отвязать.")
-@_by_an_officer
+@by_an_officer
 def unhold_command(subject: str, url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
     """Снять удержание."""
     _hold(
@@ -91,11 +92,19 @@ def unhold_command(subject: str, url: str, ca_file: Path | None, officer_key: Pa
 
 
 @click.command(name="renew-keys")
-@_by_an_officer
+@by_an_officer
 def renew_command(url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
     """Обновить ключи субъектов: прежние копии журнала перестанут раскрывать, о ком записи."""
     answer = Service(url, officer_key, ca_file, {}, _SECONDS).asked("/v1/admin/keys/renew", {"ground": ground})
     click.echo(f"Поколение {answer['generation']}, запись {answer['_record']}. Сделайте новую резервную копию.")
+
+
+@click.command(name="rotate")
+@by_an_officer
+def rotate_command(url: str, ca_file: Path | None, officer_key: Path, ground: str) -> None:
+    """Начать новую эпоху подписи: прежний ключ удостоверит новый и будет уничтожен. Само это происходит каждый день и при запуске."""
+    answer = Service(url, officer_key, ca_file, {}, _SECONDS).asked("/v1/admin/keys/hand-over", {"ground": ground})
+    click.echo(f"Эпоха подписи {answer['epoch']}, запись {answer['_record']}.")
 
 
 def _hold(act: str, subject: str, service: Service, ground: str, words: tuple[str, str]) -> None:
@@ -103,4 +112,4 @@ def _hold(act: str, subject: str, service: Service, ground: str, words: tuple[st
     click.echo(f"Сведения о субъекте: {words[0] if answer['changed'] else words[1]}. Запись {answer['_record']}.")
 
 
-COMMANDS = (search_command, erase_command, hold_command, unhold_command, renew_command)
+COMMANDS = (search_command, erase_command, hold_command, unhold_command, renew_command, rotate_command)

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from appliance.commands.audit import records_table
 from appliance.commands.options import fail
+from appliance.commands.rows import records_table
 from appliance.first_run import create_keys
 from appliance.settings import load_settings
 from audit import AuditReader, explain, export_bundle, verify_file

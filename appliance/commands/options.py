@@ -41,10 +41,10 @@ def chosen(settings_file: Path | None, state: Path, local_model: str = "auto") -
         fail(*error.problems)
 
 
-def noted(settings: Settings, what: ReadWhat, records: int) -> None:
+def noted(settings: Settings, what: ReadWhat, records: int, ground: str = "") -> None:
     """Note that the log was read, before anything of it is shown; exits when that cannot be done."""
     try:
-        note(settings.readings, what, records)
+        note(settings.readings, what, records, ground)
     except OSError as error:
         fail(
             f"`{settings.readings}`: о чтении журнала нельзя оставить запись ({error.strerror}), поэтому он не показан"

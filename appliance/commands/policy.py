@@ -366,7 +366,7 @@ def _replayed(settings: Settings, policy: Policy, days: int) -> Replayed:
         return replay((), policy)
     since = (datetime.now(UTC) - timedelta(days=days)).timestamp() * 1_000_000
     try:
-        with AuditReader.open(settings.log.path, settings.log.kek_file, settings.log.subject_keys) as reader:
+        with AuditReader.open(settings.log.path, settings.log.kek_source, settings.log.subject_keys) as reader:
             noted(settings, ReadWhat.REPLAY, reader.size)
             return replay((record for record in reader.entries(0, reader.size) if record.time_us >= since), policy)
     except AuditError as error:

@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from appliance.auth import Duty
 from appliance.service import Service
 from appliance.status import REQUEST_ID
 from appliance.wire import admin as wire
@@ -122,6 +123,49 @@ async def renew_keys(request: _Request, service: NamedDependency[Service]) -> Re
     return _answer({"generation": generation}, record)
 
 
+@post("/v1/admin/disclosures", status_code=200)
+async def ask_disclosure(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Ask to open records for somebody; another officer decides."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_disclosure(await request.body())
+    record = await service.disclosures.ask(officer, _id(request), asked)
+    return _answer({"asked": record}, record)
+
+
+@post("/v1/admin/disclosures/decide", status_code=200)
+async def decide_disclosure(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Agree to open records, or do not."""
+    officer = await service.officer(request.headers.get("authorization"))
+    decision = wire.decode_decision(await request.body())
+    record = await service.disclosures.decide(officer, _id(request), decision)
+    return _answer({"asked": decision.asked, "approved": decision.approve}, record)
+
+
+@get("/v1/admin/witnesses")
+async def witnesses(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Where the log's witnesses stand."""
+    await service.officer(request.headers.get("authorization"))
+    return _answer(wire.witnesses_shown(service.witnesses))
+
+
+@post("/v1/admin/witnesses/ask", status_code=200)
+async def ask_witnesses(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Ask all of them now."""
+    officer = await service.officer(request.headers.get("authorization"))
+    officer.needs(Duty.DPO, Duty.SECURITY, Duty.OPERATOR)
+    await service.witnesses.ask_now()
+    return _answer(wire.witnesses_shown(service.witnesses))
+
+
+@post("/v1/admin/keys/hand-over", status_code=200)
+async def hand_over(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Begin a signing epoch."""
+    officer = await service.officer(request.headers.get("authorization"))
+    asked = wire.decode_renewal(await request.body() or b"{}")
+    number, record = await service.custody.hand_over(officer, _id(request), asked.ground)
+    return _answer({"epoch": number}, record)
+
+
 HANDLERS = [
     stops,
     lay_stop,
@@ -137,6 +181,11 @@ HANDLERS = [
     hold_subject,
     unhold_subject,
     renew_keys,
+    ask_disclosure,
+    decide_disclosure,
+    witnesses,
+    ask_witnesses,
+    hand_over,
 ]
 
 

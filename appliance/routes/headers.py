@@ -35,10 +35,15 @@ def _named(headers: Mapping[str, str], header: str, metadata: dict[str, str], ke
     return value
 
 
+def shown(record: int) -> str:
+    """A record's number; of one that waits to be brought into the log only that."""
+    return str(record) if record >= 0 else "aside"
+
+
 def about(route: Route, reason: str, verdict: Verdict, record: int) -> dict[str, str]:
     """What became of a request: the log's number of its Intent, where it went and why there, and in which form."""
     return {
-        "X-Audit-Record": str(record),
+        "X-Audit-Record": shown(record),
         "X-Residency": route.residency,
         "X-Verdict": verdict,
         "X-Route": route.id,

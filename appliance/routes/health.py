@@ -20,5 +20,5 @@ async def readyz(service: NamedDependency[Service]) -> Response[bytes]:
     """Each part and how it is; 503 when no request could be taken. A cloud that is down does not make us unready."""
     await service.try_log()
     ready = service.ready()
-    body = msgspec.json.encode({"ready": ready, "parts": service.readiness()})
+    body = msgspec.json.encode({"ready": ready, "parts": service.readiness(), "sqlite": service.sqlite})
     return Response(body, status_code=200 if ready else 503, media_type=MediaType.JSON)

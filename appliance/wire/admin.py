@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,7 @@ from appliance.events import Reference
 from appliance.governance import StopOrder
 from appliance.holds import Held
 from appliance.wire.decoding import Strict, decode
+from appliance.witnesses import Witnesses
 from policies import Policy, StopKind
 
 _Named = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -54,10 +56,55 @@ class ErasureRequest(Strict, frozen=True):
     ground: Reference = ""
 
 
+class WitnessShown(msgspec.Struct, frozen=True):
+    """A witness: how many records it has confirmed, when (UTC, RFC 3339; empty for never), and "ok" or what is wrong, in Russian.
+
+    `trouble` is a value of Trouble, or empty; `state` is empty before the first word.
+    """
+
+    name: str
+    kind: str
+    counts: bool
+    size: int
+    seen: str
+    state: str
+    trouble: str
+
+
+class WitnessList(msgspec.Struct, frozen=True):
+    """All of them; `witnessed`: how many of the log's `size` records `quorum` of the `counted` have confirmed."""
+
+    size: int
+    witnessed: int
+    quorum: int
+    counted: int
+    lacking: str
+    witnesses: list[WitnessShown]
+
+
 class RenewalRequest(Strict, frozen=True):
     """Why keys are renewed."""
 
     ground: Reference = ""
+
+
+class DisclosureRequest(Strict, frozen=True):
+    """Which records to open for somebody. Times are UTC, RFC 3339; `subject` is the customer's own identifier and is not kept."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    app: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    case: Reference = ""
+    records: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(max_length=1000)] = ()
+    subject: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    ground: Reference = ""
+
+
+class DisclosureDecision(Strict, frozen=True):
+    """Whether to agree to the request recorded under this number."""
+
+    asked: Annotated[int, msgspec.Meta(ge=0)]
+    approve: bool
 
 
 class ErasureShown(msgspec.Struct, frozen=True):
@@ -102,6 +149,8 @@ class PolicyShown(msgspec.Struct, frozen=True):
 
 _SUBJECT = msgspec.json.Decoder(SubjectRequest)
 _ERASURE = msgspec.json.Decoder(ErasureRequest)
+_DISCLOSURE = msgspec.json.Decoder(DisclosureRequest)
+_DECISION = msgspec.json.Decoder(DisclosureDecision)
 _RENEWAL = msgspec.json.Decoder(RenewalRequest)
 _STOP = msgspec.json.Decoder(StopRequest)
 
@@ -126,6 +175,38 @@ def decode_erasure(body: bytes) -> ErasureRequest:
 def decode_renewal(body: bytes) -> RenewalRequest:
     """Raises BadRequestError."""
     return decode(_RENEWAL, body, {"ground": "`ground` is a short reference"})
+
+
+def decode_disclosure(body: bytes) -> DisclosureRequest:
+    """Raises BadRequestError."""
+    words = (
+        "name what to open by `since`, `until` (RFC 3339), `app`, `case`, `records` (at most 1000 numbers), `subject`"
+    )
+    return decode(_DISCLOSURE, body, dict.fromkeys(("since", "until", "app", "case", "records", "subject"), words))
+
+
+def decode_decision(body: bytes) -> DisclosureDecision:
+    """Raises BadRequestError."""
+    return decode(_DECISION, body, {"asked": "`asked` is the number of the request's record"})
+
+
+def witnesses_shown(witnesses: Witnesses) -> WitnessList:
+    """The witnesses as staff see them."""
+    shown = [
+        WitnessShown(
+            each.name,
+            each.kind,
+            each.counts,
+            each.size,
+            datetime.fromtimestamp(each.time, UTC).isoformat(timespec="seconds") if each.time else "",
+            each.state,
+            each.trouble or "",
+        )
+        for each in witnesses.standings
+    ]
+    return WitnessList(
+        witnesses.size, witnesses.witnessed, witnesses.quorum, witnesses.counted, witnesses.lacking, shown
+    )
 
 
 def erasure_shown(erasure: Erasure) -> ErasureShown:

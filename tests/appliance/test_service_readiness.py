@@ -8,7 +8,7 @@ from appliance.auth import Keyring
 from appliance.events import Resumed, decode
 from appliance.service import Service, Surfaces
 from appliance.settings import Settings
-from appliance.witnesses import Witnesses
+from appliance.witnesses import Confirmation, Witnesses
 from audit import AuditWriteError, Entry, WriteFailure
 
 
@@ -29,8 +29,9 @@ class FullThenFree:
 
 async def test_a_full_disk_makes_us_unready_until_it_is_freed_and_that_is_recorded(tmp_path: Path) -> None:
     log = FullThenFree()
-    witnesses = Witnesses(log, None, (), every=1.0, alarm=1.0)
-    surfaces = Surfaces(None, None, None, None, None, None, witnesses, None)  # of these parts only the log is asked
+    witnesses = Witnesses(log, None, (), Confirmation(1, 1.0, 1.0), tmp_path / "rolled-back")
+    parts = dict.fromkeys(Surfaces._fields)  # of these parts only the log is asked
+    surfaces = Surfaces(**{**parts, "witnesses": witnesses})
     service = Service(Settings(state=tmp_path), Keyring(()), surfaces, log, {})
 
     await service.try_log()

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from audit import AuditLog, Entry, LogSettings, Receipt, create_kek, create_signing_key, export_bundle
 
+hypothesis_settings.register_profile("storm", max_examples=5000)  # `make test-audit-storm`
 ORIGIN = "log.test/audit"
 Fill = Callable[[LogSettings, Iterable[Entry]], list[Receipt]]
 

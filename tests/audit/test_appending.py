@@ -53,7 +53,7 @@ async def test_numbers_run_without_gap_over_restarts_and_every_run_has_its_own_e
             receipts += await asyncio.gather(*(log.append(Entry(1, 1, b"")) for _ in range(7)))
     assert [receipt.seq for receipt in receipts] == list(range(21))
     report = verify_file(settings.path, vkey)
-    assert (report.ok, report.size, report.runs) == (True, 21, 3)
+    assert (report.ok, report.size, report.epochs, report.sealing_keys) == (True, 21, 3, 3)
 
 
 async def test_the_checkpoint_always_covers_exactly_what_is_there(settings: LogSettings, vkey: str) -> None:

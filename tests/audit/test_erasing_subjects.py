@@ -238,9 +238,10 @@ def test_the_file_of_subjects_keys_is_private_sealed_and_needed(settings: LogSet
 def test_a_log_of_the_preliminary_layout_can_be_verified_and_is_not_written(settings: LogSettings, fill) -> None:
     fill(settings, entries())
     with closing(sqlite3.connect(settings.path)) as connection:
-        for table in ("subject_holds", "subtrees", "witnessed"):
+        for table in ("subject_holds", "subtrees", "witnessed", "signing_epochs", "sealing_keys"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
-    assert verify_file(settings.path, settings.signing_key_file.with_suffix(".pub").read_text()).ok
+    log_key, _ = settings.signing_key_file.with_suffix(".pub").read_text().splitlines()
+    assert verify_file(settings.path, log_key).ok
     with pytest.raises(Exception, match="предварительной"):
         fill(settings, entries())

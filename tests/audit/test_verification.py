@@ -34,33 +34,50 @@ from audit import (
     verify_file,
 )
 from audit.__main__ import main
-from audit.bundle import BUNDLE_MAGIC, read_bundle, write_bundle
-from audit.checkpoint import parse_checkpoint
-from audit.keyfiles import load_signing_key
-from audit.leaf import Record, leaf_hash
-from audit.merkle import Frontier
+from audit.bundle import BUNDLE_MAGIC, Certified, Given, Kept, Piece, read_bundle, write_bundle
+from audit.checkpoint import Checkpoint, parse_checkpoint
+from audit.keyfiles import load_signing_key, parse_signing_key
+from audit.leaf import Record
+from audit.merkle import Frontier, leaf_hash
+from tests.audit.conftest import Fill, installed, numbered
 
 ROOT = Path(__file__).parents[2]
 Exported = tuple[LogSettings, Path, str]
 
 
-def pieces_of(bundle: Path) -> tuple[str, list[Record | str]]:
+def pieces_of(bundle: Path) -> tuple[str, list[Piece]]:
     with bundle.open("rb") as file:
-        head, found = read_bundle(file)
-        return head, list(found)
+        found = read_bundle(file)
+        return found.head, list(found.pieces)
 
 
-def rewritten(path: Path, head: str, pieces: list[Record | str]) -> Path:
+def rewritten(path: Path, head: str, pieces: list[Piece]) -> Path:
     with path.open("wb") as file:
-        write_bundle(file, head, pieces)
+        write_bundle(file, head, pieces, {})
     return path
 
 
-def known_of(settings: LogSettings, pieces: list[Record | str], size: int) -> str:
-    """The checkpoint somebody would have seen when the log had this size."""
-    leaves = [piece.leaf_hash for piece in pieces if isinstance(piece, Record)]
-    root = Frontier().extended(leaves[:size]).root()
-    return load_signing_key(settings.signing_key_file).sign_checkpoint(size, root)
+def is_record(piece: Piece, *seqs: int) -> bool:
+    return isinstance(piece, Given) and (not seqs or piece.record.seq in seqs)
+
+
+def known_of(settings: LogSettings, pieces: list[Piece], size: int) -> str:
+    """The checkpoint that who holds the keys of today can sign over the first records."""
+    leaves = [piece.record.leaf_hash for piece in pieces if isinstance(piece, Given)]
+    log = load_signing_key(settings.signing_key_file)
+    (epoch,) = [Signer(*parse_signing_key(line, Path())) for line in settings.epoch_keys.read_bytes().splitlines()]
+    text = Checkpoint(log.name, size, Frontier().extended(leaves[:size]).root()).text()
+    return log.sign(text) + epoch.line(text)
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> Exported:
+    """Twenty records of one run: the key of their epoch is still on the machine. Not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("one-run")
+    settings = installed(folder)
+    fill(settings, numbered(20))
+    export_bundle(settings.path, folder / "bundle")
+    return settings, folder / "bundle", settings.signing_key_file.with_suffix(".pub").read_text()
 
 
 def test_a_whole_log_passes_as_bundle_and_as_database_alike(exported: Exported) -> None:
@@ -69,7 +86,7 @@ def test_a_whole_log_passes_as_bundle_and_as_database_alike(exported: Exported) 
     assert [report.source for report in reports] == ["bundle", "database"]
     for report in reports:
         assert (report.ok, report.damage) == (True, ())
-        assert (report.origin, report.size, report.records, report.runs) == ("log.test/audit", 20, 20, 2)
+        assert (report.origin, report.size, report.records, report.epochs) == ("log.test/audit", 20, 20, 2)
         assert report.checkpoints >= 2
         assert 0 < report.first_us <= report.last_us
     assert reports[0].root == reports[1].root
@@ -131,12 +148,12 @@ def test_every_truncation_and_any_addition_is_found(exported: Exported, tmp_path
     assert verify_file(damaged, vkey).damage[0].finding is Finding.FORMAT
 
 
-def dropped(pieces: list[Record | str], seq: int) -> list[Record | str]:
-    return [piece for piece in pieces if not (isinstance(piece, Record) and piece.seq == seq)]
+def dropped(pieces: list[Piece], seq: int) -> list[Piece]:
+    return [piece for piece in pieces if not is_record(piece, seq)]
 
 
-def swapped(pieces: list[Record | str], one: int, other: int) -> list[Record | str]:
-    at = {piece.seq: index for index, piece in enumerate(pieces) if isinstance(piece, Record)}
+def swapped(pieces: list[Piece], one: int, other: int) -> list[Piece]:
+    at = {piece.record.seq: index for index, piece in enumerate(pieces) if isinstance(piece, Given)}
     changed = list(pieces)
     changed[at[one]], changed[at[other]] = pieces[at[other]], pieces[at[one]]
     return changed
@@ -145,11 +162,11 @@ def swapped(pieces: list[Record | str], one: int, other: int) -> list[Record | s
 def test_every_deletion_swap_and_duplicate_is_found_and_its_place_named(exported: Exported, tmp_path: Path) -> None:
     _, bundle, vkey = exported
     head, pieces = pieces_of(bundle)
-    records = [piece for piece in pieces if isinstance(piece, Record)]
+    records = [piece for piece in pieces if isinstance(piece, Given)]
     for seq in range(20):
         (damage,) = verify_file(rewritten(tmp_path / "damaged", head, dropped(pieces, seq)), vkey).damage
         # Where a checkpoint or the end follows at once, the count is what is noticed first.
-        assert (damage.finding, damage.seq) in {(Finding.ORDER, seq), (Finding.SIZE, None)}
+        assert (damage.finding, damage.seq) in {(Finding.ORDER, seq), (Finding.SIZE, None), (Finding.EPOCH, None)}
         assert damage.since <= seq
         for other in range(seq + 1, 20):
             report = verify_file(rewritten(tmp_path / "damaged", head, swapped(pieces, seq, other)), vkey)
@@ -172,13 +189,12 @@ def test_a_record_rewritten_with_its_hashes_is_bracketed_by_the_kept_checkpoints
 ) -> None:
     _, bundle, vkey = exported
     head, pieces = pieces_of(bundle)
-    kept = [parse_checkpoint(piece.split("\n\n")[0] + "\n").size for piece in pieces if isinstance(piece, str)]
+    kept = [parse_checkpoint(piece.note.split("\n\n")[0] + "\n").size for piece in pieces if isinstance(piece, Kept)]
     for seq in range(20):
-        changed = [
-            forged(piece, b"x" * 20) if isinstance(piece, Record) and piece.seq == seq else piece for piece in pieces
-        ]
+        changed = [Given(forged(piece.record, b"x" * 20)) if is_record(piece, seq) else piece for piece in pieces]
         (damage,) = verify_file(rewritten(tmp_path / "damaged", head, changed), vkey).damage
-        assert (damage.finding, damage.since) == (Finding.ROOT, max((size for size in kept if size <= seq), default=0))
+        assert damage.finding in {Finding.ROOT, Finding.EPOCH}  # a certificate says what the tree was, too
+        assert damage.since == max((size for size in [*kept, 13] if size <= seq), default=0)
 
 
 def test_several_damaged_records_are_all_named_but_not_without_end(exported: Exported, tmp_path: Path) -> None:
@@ -187,7 +203,7 @@ def test_several_damaged_records_are_all_named_but_not_without_end(exported: Exp
 
     def damaged(*seqs: int) -> Report:
         changed = [
-            msgspec.structs.replace(piece, body=b"?") if isinstance(piece, Record) and piece.seq in seqs else piece
+            Given(msgspec.structs.replace(piece.record, body=b"?")) if is_record(piece, *seqs) else piece
             for piece in pieces
         ]
         return verify_file(rewritten(tmp_path / "damaged", head, changed), vkey)
@@ -198,24 +214,26 @@ def test_several_damaged_records_are_all_named_but_not_without_end(exported: Exp
     assert ([damage.seq for damage in everything[:20]], everything[20].seq) == (list(range(20)), None)
 
 
-def test_a_ciphertext_that_is_no_longer_kept_is_damage_today(exported: Exported, tmp_path: Path) -> None:
+def test_a_ciphertext_that_is_no_longer_kept_is_told_and_no_damage(exported: Exported, tmp_path: Path) -> None:
     _, bundle, vkey = exported
     head, pieces = pieces_of(bundle)
     changed = [
-        msgspec.structs.replace(piece, body=None) if isinstance(piece, Record) and piece.seq == 5 else piece
+        Given(msgspec.structs.replace(piece.record, body=None, subjects=None)) if is_record(piece, 5, 6) else piece
         for piece in pieces
     ]
-    (damage,) = verify_file(rewritten(tmp_path / "damaged", head, changed), vkey).damage
-    assert (damage.finding, damage.seq) == (Finding.RECORD, 5)
+    report = verify_file(rewritten(tmp_path / "damaged", head, changed), vkey)
+    assert (report.ok, report.dropped, "dropped" in report.not_proven) == (True, 2, True)
+    assert "содержимое не хранится: 2" in explain(report)
 
 
-def test_a_log_cut_back_passes_alone_and_fails_against_a_known_checkpoint(exported: Exported, tmp_path: Path) -> None:
-    settings, bundle, vkey = exported
+def test_a_log_cut_back_passes_alone_and_fails_against_a_known_checkpoint(one_run: Exported, tmp_path: Path) -> None:
+    settings, bundle, vkey = one_run
     head, pieces = pieces_of(bundle)
     for size in range(20):
-        short = rewritten(tmp_path / "short", known_of(settings, pieces, size), [
-            piece for piece in pieces if isinstance(piece, Record) and piece.seq < size
-        ])  # fmt: skip
+        left = [
+            piece for piece in pieces if isinstance(piece, Certified) or is_record(piece, *range(size))
+        ] if size else [pieces[0]]  # fmt: skip
+        short = rewritten(tmp_path / "short", known_of(settings, pieces, size), left)
         assert "truncation" in verify_file(short, vkey).not_proven
         for known in range(21):
             report = verify_file(short, vkey, known_of(settings, pieces, known))
@@ -225,12 +243,15 @@ def test_a_log_cut_back_passes_alone_and_fails_against_a_known_checkpoint(export
 
 
 def test_a_history_rewritten_and_signed_again_fails_against_a_known_checkpoint(
-    exported: Exported, tmp_path: Path
+    one_run: Exported, tmp_path: Path
 ) -> None:
-    settings, bundle, vkey = exported
+    settings, bundle, vkey = one_run
     head, pieces = pieces_of(bundle)
-    records = [piece for piece in pieces if isinstance(piece, Record)]
-    other = [forged(record, b"y" * 20) if record.seq == 6 else record for record in records]
+    other = [
+        Given(forged(piece.record, b"y" * 20)) if is_record(piece, 6) else piece
+        for piece in pieces
+        if not isinstance(piece, Kept)
+    ]
     fork = rewritten(tmp_path / "fork", known_of(settings, other, 20), other)
     assert verify_file(fork, vkey).ok  # the owner of the key can do that: hence witnesses
     for known in range(1, 21):
@@ -248,7 +269,7 @@ def test_another_key_and_another_origin_prove_nothing(exported: Exported, tmp_pa
         report = verify_file(bundle, stranger.verifier.vkey)
         assert (report.ok, report.damage[0].finding, report.size) == (False, Finding.SIGNATURE, 0)
         own = stranger.sign(head.split("\n\n")[0] + "\n")
-        resigned = rewritten(tmp_path / "resigned", own, [piece for piece in pieces if isinstance(piece, Record)])
+        resigned = rewritten(tmp_path / "resigned", own, [piece for piece in pieces if is_record(piece)])
         assert verify_file(resigned, stranger.verifier.vkey).ok == (name == "log.test/audit")
 
 
@@ -290,9 +311,9 @@ def test_what_is_no_log_is_unreadable(exported: Exported, tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(content)
         with pytest.raises(LogFileError):
             verify_file(tmp_path / name, vkey)
-    for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(LogFileError):
-            verify_file(path, vkey)
+    with pytest.raises(LogFileError):
+        verify_file(tmp_path / "absent", vkey)
+    assert verify_file(tmp_path, vkey).damage[0].finding is Finding.FORMAT  # a folder, but of no export
     with pytest.raises(KeyFileError):
         verify_file(bundle, "nonsense")
 
@@ -311,7 +332,8 @@ def copied(exported: Exported, folder: Path) -> Path:
         ("DELETE FROM records WHERE seq = 19", Finding.SIZE, None),
         ("DELETE FROM records", Finding.SIZE, None),
         ("UPDATE records SET body = x'00' WHERE seq = 5", Finding.RECORD, 5),
-        ("UPDATE records SET subjects = NULL WHERE seq = 5", Finding.RECORD, 5),
+        ("DELETE FROM signing_epochs", Finding.EPOCH, None),
+        ("UPDATE signing_epochs SET since = 4 WHERE number = 1", Finding.EPOCH, None),
         ("UPDATE records SET leaf_hash = x'' WHERE seq = 5", Finding.RECORD, 5),
         ("UPDATE records SET header = (SELECT header FROM records WHERE seq = 6) WHERE seq = 5", Finding.RECORD, 5),
         (
@@ -437,7 +459,7 @@ def test_a_bundle_never_replaces_a_file_and_leaves_nothing_behind(exported: Expo
 def test_damage_is_exported_for_the_verifier_to_name(exported: Exported, tmp_path: Path) -> None:
     path = copied(exported, tmp_path)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE records SET body = NULL WHERE seq = 9")
+        connection.execute("UPDATE records SET body = x'00' WHERE seq = 9")
     connection.close()
     export_bundle(path, tmp_path / "bundle")
     assert verify_file(tmp_path / "bundle", exported[2]).damage[0].seq == 9
@@ -524,7 +546,7 @@ def test_json_tells_programs_the_same(exported: Exported, tmp_path: Path, capfdb
     code, out, _ = run(capfdbinary, "verify", bundle, "--key", public, "--json")
     assert code == 0
     assert msgspec.json.decode(out, type=Report) == verify_file(bundle, vkey)
-    code, out, _ = run(capfdbinary, "verify", tmp_path, "--key", public, "--json")
+    code, out, _ = run(capfdbinary, "verify", tmp_path / "absent", "--key", public, "--json")
     assert (code, msgspec.json.decode(out)["error"]) == (2, "LogFileError")
 
 

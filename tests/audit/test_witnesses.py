@@ -238,11 +238,13 @@ async def test_a_history_rewritten_by_its_owner_cannot_be_cosigned(
         for number in range(5):
             await log.append(Entry(1, 1, b"%d" % number))
     shutil.copy(settings.path, tmp_path / "earlier")
+    shutil.copy(settings.epoch_keys, tmp_path / "earlier.key")  # a snapshot of the whole machine holds that key too
     async with AuditLog.open(settings) as log:
         for number in range(5):
             await log.append(Entry(1, 1, b"%d" % number))
         witness.add_checkpoint((await log.submission(0)).body())
     shutil.copy(tmp_path / "earlier", settings.path)
+    shutil.copy(tmp_path / "earlier.key", settings.epoch_keys)
     async with AuditLog.open(settings) as log:
         for number in range(20):
             await log.append(Entry(1, 1, b"other %d" % number))

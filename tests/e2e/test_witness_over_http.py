@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.errors import SettingsError
 from appliance.events import Outcome, Unwitnessed, Witnessed
+from appliance.service import open_service
 from appliance.settings import load_settings, problems
 from audit import AuditLog, AuditReader, Entry, Submission, WitnessVerifier, verify_file
-from tests.e2e.running import Installed, Running, running
+from tests.e2e.running import Installed, Process, Running, running
 
 LOG = """
 [audit]
@@ -109,15 +111,15 @@ def test_a_log_put_back_to_an_earlier_state_writes_nothing_more(pair: Pair, tmp_
         installed = pair.installed(witness.url)
         with running(installed) as service:
             assert service.chat(model="local").status_code == 200
-        shutil.copytree(installed.settings.log.path.parent, tmp_path / "earlier")
+        shutil.copytree(installed.settings.state, tmp_path / "earlier")
         with running(installed) as service:
             for _ in range(3):
                 assert service.chat(model="local").status_code == 200
             eventually(lambda: state(service) == "ok")
             size = len(installed.records())
             eventually(lambda: pair_seen(witness, pair) >= size)
-        shutil.rmtree(installed.settings.log.path.parent)
-        shutil.copytree(tmp_path / "earlier", installed.settings.log.path.parent)
+        shutil.rmtree(installed.settings.state)  # the whole machine, as from a snapshot
+        shutil.copytree(tmp_path / "earlier", installed.settings.state)
         with running(installed) as service:  # known before the first request
             refused = service.chat(model="local")
             assert "откатили" in state(service)
@@ -127,6 +129,24 @@ def test_a_log_put_back_to_an_earlier_state_writes_nothing_more(pair: Pair, tmp_
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
     assert (ready.status_code, ready.json()["parts"]["audit"]) == (503, "rolled-back")
     assert answered == 1
+
+    # The witness is out of reach from here on: the mark alone keeps the service from starting.
+    mark = installed.settings.state / "rolled-back"
+    with pytest.raises(RuntimeError, match="журнал остановлен, потому что его откатили"):
+        Process(installed)
+    (problem,) = problems(installed.settings)
+    assert all(words in problem for words in (str(mark), "two.test/witness", "Верните журнал"))
+    with pytest.raises(SettingsError, match="откатили"):
+        asyncio.run(opened(installed))
+    mark.unlink()
+    with running(installed) as service:
+        assert "не отвечает" in state(service)
+
+
+async def opened(installed: Installed) -> None:
+    """The service, opened by who asks for no problems first."""
+    async with open_service(installed.settings):
+        pass
 
 
 def test_a_history_of_the_same_length_that_is_another_one_is_found(pair: Pair, tmp_path: Path) -> None:

@@ -26,9 +26,19 @@ def test_each_third_party_edge_is_crossed_in_its_own_modules_only() -> None:
         "uvicorn": {"appliance"},
         "aiohttp": {"providers"},
         "presidio_analyzer": {"policies/detector.py"},
-        "aiosqlite": {"audit/store.py"},
-        "sqlite3": {"audit/store.py"},
-        "cryptography": {"audit", "providers/yandexgpt_token.py", "appliance/sealing.py"},
+        "aiosqlite": {"audit/channel.py"},
+        "sqlite3": {"audit/store.py", "audit/channel.py"},
+        "cryptography": {
+            "audit",
+            "providers/yandexgpt_token.py",
+            "appliance/sealing.py",
+            "appliance/kek/passphrase.py",
+        },
+        "hvac": {"appliance/kek/vault.py"},
+        "requests": {"appliance/kek/vault.py"},
+        "pkcs11": {"appliance/kek/pkcs11.py"},
+        "rfc3161_client": {"audit/timestamps.py"},
+        "shamir_mnemonic": {"appliance/kek/escrow.py"},
         "xllamacpp": {"providers/engine.py", "providers/embedded.py"},
     }
     for path in SOURCES:
@@ -76,7 +86,8 @@ def test_a_module_opens_with_one_sentence_and_stays_one_noun(path: Path) -> None
     text = path.read_text(encoding="utf-8")
 
     assert ast.get_docstring(ast.parse(text)), "no docstring"
-    assert text.count("\n") <= 600
+    # One file by necessity: it goes into every export as `verify.py`, with its own Ed25519, AES-256-GCM-SIV and MessagePack.
+    assert text.count("\n") <= (1450 if path.name == "stdlib_verifier.py" else 600)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

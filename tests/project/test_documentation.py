@@ -14,7 +14,9 @@ from click.testing import CliRunner
 
 from appliance.__main__ import main
 from appliance.first_run import create_keys
+from appliance.kek import PassphraseKek, Pkcs11Kek, SystemdKek, VaultKek
 from appliance.settings import Settings, load_settings, problems
+from appliance.witnessing import C2spSettings, FileSettings, SiemSettings, TsaSettings
 from providers import (
     EmbeddedSettings,
     GigaChatSettings,
@@ -87,6 +89,14 @@ def test_every_setting_is_in_the_example() -> None:
         name
         for kind in (
             Settings,
+            PassphraseKek,
+            SystemdKek,
+            VaultKek,
+            Pkcs11Kek,
+            C2spSettings,
+            TsaSettings,
+            FileSettings,
+            SiemSettings,
             GigaChatSettings,
             YandexGPTSettings,
             OpenAICompatibleSettings,
