@@ -5,7 +5,6 @@ A request takes the policy once, when it is inspected, and keeps it to its end. 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.errors import SettingsError
+from appliance.placing import place
 from policies import Policy, Stop, StopKind
 
 
@@ -68,18 +68,7 @@ class Governance:
     def _write(self, orders: dict[Stop, StopOrder]) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(list(orders.values())), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        place(self._path, msgspec.json.format(msgspec.json.encode(list(orders.values())), indent=1))
 
 
 def now() -> datetime:

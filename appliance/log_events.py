@@ -8,6 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from appliance.event_fields import Id, Reference
+from audit import DamageFound
 
 
 class ReadWhat(StrEnum):
@@ -241,16 +242,6 @@ class SideBroughtIn(msgspec.Struct, frozen=True, array_like=True):
     outcomes: int
     damaged: int
     digest: bytes
-
-
-class DamageFound(StrEnum):
-    """What the scrubber found wrong with stored records."""
-
-    RECORD = "record"  # bytes contradict their own hashes
-    MISSING = "missing"  # a record is not there, or not in its place
-    SUBTREES = "subtrees"  # leaves that agree with themselves do not add up to a stored hash over them
-    ROOT = "root"  # all of them do not add up to the signed root
-    UNREADABLE = "unreadable"  # the database does not give them
 
 
 class ScrubDamaged(msgspec.Struct, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ import msgspec
 
 from appliance.errors import RecordingError
 from appliance.events import Id, LogRead, ReadWhat, Reference
+from appliance.placing import place
 from appliance.recorder import Recorder
 
 _SUFFIX = ".json"
@@ -44,18 +45,7 @@ def note(folder: Path, what: ReadWhat, records: int, ground: str = "") -> None:
     """Note a reading, durably, before anything of it is shown. Raises OSError, and msgspec.ValidationError for an unfit ground."""
     reading = Reading(secrets.token_hex(16), os.getuid(), int(time.time()), what, records, ground)
     content = msgspec.json.encode(msgspec.convert(msgspec.to_builtins(reading), Reading))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = folder / f".{reading.id}"
-    with fresh.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / f"{reading.time}-{reading.id}{_SUFFIX}")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    place(folder / f"{reading.time}-{reading.id}{_SUFFIX}", content)
 
 
 def noted(folder: Path) -> list[tuple[Path, Reading | None]]:

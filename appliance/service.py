@@ -40,6 +40,7 @@ from appliance.officers import Officers
 from appliance.privacy import Privacy
 from appliance.readings import keep_recording
 from appliance.recorder import Recorder
+from appliance.scrubbing import Scrubber
 from appliance.sealing import Seal
 from appliance.settings import Settings, WhenBlocked, load_governed, load_keyring
 from appliance.siem import Stream
@@ -81,6 +82,7 @@ class Surfaces(NamedTuple):
     witnesses: Witnesses
     witness: Witness | None
     aside: Aside | None
+    scrubber: Scrubber
 
 
 class Service:
@@ -106,6 +108,7 @@ class Service:
         self.disclosures = surfaces.disclosures
         self.witnesses = surfaces.witnesses
         self.witness = surfaces.witness
+        self.scrubber = surfaces.scrubber
         self._settings = settings
         self._keyring = keyring
         self._log = log
@@ -167,6 +170,8 @@ class Service:
         if self._aside is not None:
             waits = "есть записи в стороне: будут перенесены в журнал" if self._aside.waiting else "ok"
             report["audit-aside"] = self._aside.failure or waits
+        if self.scrubber.state:
+            report["audit-scrub"] = self.scrubber.state
         report.update({f"witness:{name}": state for name, state in self.witnesses.states.items()})
         if self.witnesses.lacking:
             report["witnesses"] = self.witnesses.lacking
@@ -242,6 +247,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         privacy = Privacy(inspector, recorder, Seal(pseudonyms), chats)
         custody = Custody(log, recorder, pseudonyms)
         witnesses = _witnesses(settings, log, recorder)
+        scrubber = Scrubber(log, recorder, settings.state / "scrub.json", settings.audit.scrub_hours)
         surfaces = Surfaces(
             gateway,
             Analyst(inspector, recorder),
@@ -253,6 +259,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             witnesses,
             _witness(settings),
             aside,
+            scrubber,
         )
         streams = [Stream(sink, log, settings.audit.origin, settings.state / "siem") for sink in settings.siem]
         service = Service(settings, keyring, surfaces, log, providers, streams)
@@ -267,6 +274,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             Clocks(recorder).watch(),
             keep_recovering(log, aside),
             keep_sweeping(log, recorder, settings.audit.keep_decisions_days),
+            scrubber.run(),
             *(stream.run() for stream in streams),
         )
         await witnesses.heard(_WITNESS_SECONDS)

@@ -14,7 +14,6 @@ from appliance.events import (
     ClockDisputed,
     ClockJumped,
     ContentDropped,
-    DamageFound,
     DisclosureAsked,
     DisclosureDecided,
     ErasureAsked,
@@ -47,7 +46,7 @@ from appliance.events import (
     Witnessed,
     decode,
 )
-from audit import OpenedEntry
+from audit import DamageFound, OpenedEntry
 from policies import Entity, Verdict
 
 _VERDICT = {Verdict.SEND: "как есть", Verdict.MASK: "со скрытыми данными", Verdict.REFUSE: "отказ"}
@@ -209,6 +208,11 @@ def told(record: OpenedEntry, event: Event | None) -> tuple[str, str]:  # noqa: 
             return "остановка", f"запросов принято: {event.requests}"
         case None:
             return "?", "содержимое удалено по сроку хранения" if not record.kept else "запись более новой версии"
+
+
+def told_damage(what: str) -> str:
+    """What the scrubber found, by its word in the record."""
+    return _DAMAGE[DamageFound(what)]
 
 
 def _wish(asked: DisclosureAsked) -> str:

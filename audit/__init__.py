@@ -42,6 +42,7 @@ from audit.reader import AuditReader, key_check_of_log
 from audit.report import Cosigned, Damage, Report, explain
 from audit.retention import Expired
 from audit.rotation import rotate_kek
+from audit.scrub import DamageFound, Round, Scrubbed
 from audit.sidefile import SideFile, SideLine, SideLines
 from audit.signing import Break
 from audit.timestamps import Query, TimestampAuthority, Timestamped, keep_timestamp, newest_note, text_of
@@ -63,6 +64,7 @@ __all__ = [
     "Copied",
     "Cosigned",
     "Damage",
+    "DamageFound",
     "Disclosure",
     "Entry",
     "Erased",
@@ -87,6 +89,8 @@ __all__ = [
     "RecordReport",
     "Renewed",
     "Report",
+    "Round",
+    "Scrubbed",
     "Selection",
     "SideFile",
     "SideFileError",

@@ -25,6 +25,7 @@ from audit.logfile import prepare_file, prepare_folder, sync_names, write_lock
 from audit.reader import Opener, numbers_of
 from audit.reserve import Reserve, reserve_beside
 from audit.retention import Expired, expired
+from audit.scrub import Round, Scrubbed, scrub_block
 from audit.sealer import Clock, utc_us
 from audit.sidefile import SideFile, side_key
 from audit.signing import Break, Signing, pin_first_epoch
@@ -251,6 +252,19 @@ class AuditLog:
     async def drop(self, what: Expired) -> None:
         """Drop the content of these records for good: headers, hashes and proofs stay. Raises AuditWriteError."""
         await self._alter(self._writer.drop, what)
+
+    def begin_round(self) -> Round:
+        """What reading all of today's records again begins with."""
+        tree = self._writer.head.tree
+        return Round(tree.size, tree.root(), self._clock() // 1_000_000)
+
+    async def scrub(self, at: Round) -> tuple[Round, list[Scrubbed]]:
+        """Read one more block of records again and hash it: the round after it, and what is wrong there. Raises LogFileError."""
+        return await self._reading.run(scrub_block, at)
+
+    async def is_of_round(self, at: Round) -> bool:
+        """Whether this log is the one that a round began with. Raises LogDamagedError."""
+        return at.size <= self.size and (not at.size or await self._reading.run(range_root, 0, at.size) == at.root)
 
     async def hand_over(self) -> int:
         """Begin a signing epoch and destroy the key of the one before; its number. Raises KeyFileError, AuditWriteError."""

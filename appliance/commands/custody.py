@@ -1,4 +1,4 @@
-"""`appliance audit search | erase | hold | unhold | renew-keys`: what a DPO does with the log of a running service."""
+"""`appliance audit search | erase | hold | unhold | renew-keys | rotate | scrub`: what a DPO does with the log of a running service."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from typing import TypeVar
 import click
 
 from appliance.commands.calling import Service, at_a_service
+from appliance.wording import told_damage
 
 _SECONDS = 3600.0  # a million subjects' keys are wrapped anew in less
 _F = TypeVar("_F", bound=Callable[..., object])
+_OFFICER_KEY = click.option(
+    "--officer-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Файл ключа сотрудника ([[staff]] в настройках).",
+)
 
 
 def by_an_officer(command: _F) -> _F:
@@ -20,12 +27,7 @@ def by_an_officer(command: _F) -> _F:
     command = click.option(
         "--ground", default="", help="Основание: номер обращения или дела (латиница, цифры, знаки `._:@/-`)."
     )(command)
-    return click.option(
-        "--officer-key",
-        type=click.Path(path_type=Path, dir_okay=False),
-        required=True,
-        help="Файл ключа сотрудника ([[staff]] в настройках).",
-    )(at_a_service(command))
+    return _OFFICER_KEY(at_a_service(command))
 
 
 @click.command(name="search")
@@ -107,9 +109,26 @@ def rotate_command(url: str, ca_file: Path | None, officer_key: Path, ground: st
     click.echo(f"Эпоха подписи {answer['epoch']}, запись {answer['_record']}.")
 
 
+@click.command(name="scrub")
+@at_a_service
+@_OFFICER_KEY
+def scrub_command(url: str, ca_file: Path | None, officer_key: Path) -> None:
+    """Перечитать весь журнал сейчас и сверить с хешами; в фоне это идёт само (`audit.scrub_hours`). Код 1 — повреждён."""
+    answer = Service(url, officer_key, ca_file, {}, _SECONDS).asked("/v1/admin/log/scrub", {})
+    for each in answer["damaged"]:
+        click.echo(f"ПОВРЕЖДЕНИЕ: записи {each['start']}–{each['stop'] - 1}: {told_damage(each['what'])}")
+    sound = "повреждений нет" if not answer["damaged"] else f"повреждённых мест: {len(answer['damaged'])}"
+    click.echo(f"Перечитано записей: {answer['size']}; {sound}. Это записано под номером {answer['_record']}.")
+    if answer["damaged"]:
+        click.echo(
+            "Журнал пишется дальше. Что делать: проверьте диск; повреждённые записи возьмите из резервной копии."
+        )
+        raise SystemExit(1)
+
+
 def _hold(act: str, subject: str, service: Service, ground: str, words: tuple[str, str]) -> None:
     answer = service.asked(f"/v1/admin/subjects/{act}", {"subject": subject, "ground": ground})
     click.echo(f"Сведения о субъекте: {words[0] if answer['changed'] else words[1]}. Запись {answer['_record']}.")
 
 
-COMMANDS = (search_command, erase_command, hold_command, unhold_command, renew_command, rotate_command)
+COMMANDS = (search_command, erase_command, hold_command, unhold_command, renew_command, rotate_command, scrub_command)

@@ -166,6 +166,14 @@ async def hand_over(request: _Request, service: NamedDependency[Service]) -> Res
     return _answer({"epoch": number}, record)
 
 
+@post("/v1/admin/log/scrub", status_code=200)
+async def scrub(request: _Request, service: NamedDependency[Service]) -> Response[bytes]:
+    """Read all records of the log again, now, and say what is wrong with them."""
+    officer = await service.officer(request.headers.get("authorization"))
+    checked, damaged, record = await service.scrubber.now(officer)
+    return _answer(wire.ScrubShown(checked.size, checked.root.hex(), damaged), record)
+
+
 HANDLERS = [
     stops,
     lay_stop,
@@ -186,6 +194,7 @@ HANDLERS = [
     witnesses,
     ask_witnesses,
     hand_over,
+    scrub,
 ]
 
 

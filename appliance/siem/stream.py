@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import secrets
 import ssl
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from appliance.placing import place
 from appliance.siem.formats import Told, line
 from appliance.siem.settings import SinkSettings
 from appliance.siem.transport import Transport, opened
 from audit import AuditError, AuditLog
 
 _BATCH = 64  # records read, sent and noted at a time
-_AGAIN = (
-    64  # records sent again after a connection was lost: syslog has no receipts, and some were perhaps only in a buffer
-)
+_AGAIN = 64  # records sent again after a connection was lost: syslog has no receipts, and some were perhaps only in a buffer
 _EVERY = 0.5  # seconds between two looks at an idle log
 _LONGEST_PAUSE = 60.0
 _LOG = logging.getLogger("appliance")
@@ -126,14 +123,8 @@ class Stream:
             ) from None
 
     def _keep(self, following: int, leaf: str) -> None:
-        fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with fresh.open("xb") as file:
-                file.write(msgspec.json.encode(_Cursor("LLM APPLIANCE SIEM CURSOR 1", following, leaf)))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            place(self._path, msgspec.json.encode(_Cursor("LLM APPLIANCE SIEM CURSOR 1", following, leaf)))
         except OSError as error:
             raise CursorError(f"`{self._path}`: место в журнале не записано ({error.strerror})") from None
 

@@ -13,6 +13,7 @@ from appliance.governance import StopOrder
 from appliance.holds import Held
 from appliance.wire.decoding import Strict, decode
 from appliance.witnesses import Witnesses
+from audit import Scrubbed
 from policies import Policy, StopKind
 
 _Named = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -220,6 +221,14 @@ def erasure_shown(erasure: Erasure) -> ErasureShown:
         " (152-ФЗ, ст. 19 ч. 2 п. 3.1): если такое средство требуется, примените его к носителям."
     )
     return ErasureShown(erasure.asked, erasure.record, erasure.records, erasure.generation, act)
+
+
+class ScrubShown(msgspec.Struct, frozen=True):
+    """What reading the whole log again gave: how many records, the root over them, ranges that are damaged."""
+
+    size: int
+    root: str
+    damaged: list[Scrubbed]
 
 
 def stop_shown(order: StopOrder) -> StopShown:
