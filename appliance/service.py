@@ -63,6 +63,7 @@ from providers import Directory, HealthBoard, Provider, Task, load_tariffs, open
 
 _WITNESS_SECONDS = 5.0  # that a start waits for the witnesses' first word
 _ORPHANS_AT_ONCE = 500
+_UNDER_WAY = 1000  # records that a collector which is there may be behind, before that is told
 _NOTICES = Notices(
     blocked=lambda reason, since_us: entry(AuditBlocked(reason, since_us)),
     resumed=lambda reason: entry(Resumed(reason)),
@@ -176,7 +177,7 @@ class Service:
         if self.witnesses.lacking:
             report["witnesses"] = self.witnesses.lacking
         for stream in self._streams:
-            lag = f"не отправлено {stream.lag}" if stream.lag else ""
+            lag = f"не отправлено {stream.lag}" if stream.lag > (0 if stream.state else _UNDER_WAY) else ""
             report[f"siem:{stream.name}"] = "; ".join(part for part in (stream.state, lag) if part) or "ok"
         for name, provider in self._providers.items():
             state = provider.readiness()
