@@ -11,9 +11,7 @@ from audit.errors import AuditWriteError, LogFileError, WriteFailure
 from audit.keyfiles import sync_folder
 from audit.store import Database
 
-_SLACK = (
-    1 << 22
-)  # bytes that have to be free beside the reserve before the log goes on, at most: else it would be full again at once
+_SLACK = 1 << 22  # bytes free beside the reserve before the log goes on, at most: else it would be full again at once
 _CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 

@@ -18,7 +18,7 @@ from appliance.siem.transport import Transport, opened
 from audit import AuditError, AuditLog
 
 _BATCH = 64  # records read, sent and noted at a time
-_AGAIN = 64  # records sent again after a connection was lost: syslog has no receipts, and some were perhaps only in a buffer
+_AGAIN = 64  # records sent again after a connection was lost: syslog has no receipts, some may have been in a buffer
 _EVERY = 0.5  # seconds between two looks at an idle log
 _LONGEST_PAUSE = 60.0
 _LOG = logging.getLogger("appliance")
