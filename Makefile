@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
+.PHONY: bundle bundle-keys bundle-lock test-bundle run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -134,6 +134,36 @@ bench: setup-dev
 	$(BIN)/python tests/bench/providers/bench_adapters.py
 	$(BIN)/python tests/bench/bench_streams.py
 
+# One archive that installs without network; what is in it is in ansible/bundle/README.md. RELEASE_KEY=/path/release.key signs it, UNSIGNED=1 does not.
+# BUNDLE_PYTHON=/prefix takes a CPython along, BUNDLE_MODEL=/file.gguf a model, BUNDLE_CA="/root.crt …" certificates; WORKTREE=1 builds what is not committed.
+RELEASE_KEY ?=
+UNSIGNED ?=
+BUNDLE_PYTHON ?=
+BUNDLE_MODEL ?=
+BUNDLE_CA ?=
+BUNDLE_EXTRAS ?= documents,embedded,pkcs11,vault
+WORKTREE ?=
+bundle: $(VENV)-bundle/.ready
+	@$(VENV)-bundle/bin/python ansible/bundle/build.py --extras "$(BUNDLE_EXTRAS)" $(if $(RELEASE_KEY),--key "$(RELEASE_KEY)") \
+	  $(if $(UNSIGNED),--unsigned) $(if $(BUNDLE_PYTHON),--python "$(BUNDLE_PYTHON)") $(if $(BUNDLE_MODEL),--model "$(BUNDLE_MODEL)") \
+	  $(foreach file,$(BUNDLE_CA),--ca "$(file)") $(if $(WORKTREE),--worktree)
+
+# A pair of keys of one's own: make bundle-keys PRIVATE=/path/release.key PUBLIC=/path/release.pub
+bundle-keys: $(VENV)-bundle/.ready
+	@$(VENV)-bundle/bin/python ansible/bundle/build.py keys "$(PRIVATE)" "$(PUBLIC)"
+
+# The real bundle, built twice and installed without network: minutes.
+test-bundle: setup-dev $(VENV)-bundle/.ready
+	$(BIN)/python -m pytest -q -m slow tests/install/test_bundle.py
+
+$(VENV)-bundle/.ready: ansible/bundle/tools.lock
+	@$(PYTHON) -m venv $(VENV)-bundle
+	@$(VENV)-bundle/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bundle-lock:
+	cd ansible/bundle && uv pip compile tools.in --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make bundle-lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tools.lock
+
 # A week of cooldown: nothing younger is locked. Needs uv on PATH.
 lock:
 	uv pip compile pyproject.toml --extra embedded --extra documents --extra vault --extra pkcs11 --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o requirements.lock
@@ -145,4 +175,4 @@ lock:
 	uv pip compile tests/bench/leaks/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/bench/leaks/requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals $(VENV)-leaks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals $(VENV)-leaks $(VENV)-bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
