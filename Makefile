@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: bundle bundle-keys bundle-lock test-bundle run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
+.PHONY: bundle bundle-keys bundle-lock bundle-image test-bundle run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -151,6 +151,15 @@ bundle: $(VENV)-bundle/.ready
 # A pair of keys of one's own: make bundle-keys PRIVATE=/path/release.key PUBLIC=/path/release.pub
 bundle-keys: $(VENV)-bundle/.ready
 	@$(VENV)-bundle/bin/python ansible/bundle/build.py keys "$(PRIVATE)" "$(PUBLIC)"
+
+# An image from a bundle: make bundle-image BUNDLE=dist/….tar PUBLIC=/path/release.pub [ENGINE=podman|buildah|docker] [BASE=image of the build stage]
+ENGINE ?= podman
+BASE ?=
+IMAGE ?= localhost/appliance:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+bundle-image:
+	@rm -rf var/image && mkdir -p var/image && cp "$(BUNDLE)" var/image/appliance.tar && cp "$(PUBLIC)" var/image/release.pub
+	@cp ansible/container/Containerfile ansible/container/assemble.py ansible/container/healthy.py ansible/plugins/modules/bundle_facts.py var/image/
+	@$(ENGINE) build --network=none $(if $(BASE),--build-arg "BASE=$(BASE)") -f var/image/Containerfile -t $(IMAGE) var/image
 
 # The real bundle, built twice and installed without network: minutes.
 test-bundle: setup-dev $(VENV)-bundle/.ready

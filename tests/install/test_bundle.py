@@ -758,6 +758,82 @@ def test_our_own_wheel_is_the_same_twice(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
+# ━━ The image and the release: what a machine can read of them ━━
+
+CONTAINER = ROOT / "ansible" / "container"
+
+
+def test_the_image_is_built_from_files_that_exist_and_runs_without_a_shell() -> None:
+    lines = (CONTAINER / "Containerfile").read_text(encoding="utf-8").splitlines()
+    copied = [
+        word
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for word in line.split()[1:-1]
+        if "$" not in word
+    ]
+
+    assert all(
+        (place / name).is_file() for name in copied for place in [MODULE.parent if name == MODULE.name else CONTAINER]
+    )
+    assert all(
+        line.split(" ", 1)[1].startswith("[") for line in lines if line.startswith(("RUN ", "CMD ", "ENTRYPOINT "))
+    )
+    last = lines[lines.index("FROM scratch") :]
+    assert not any(line.startswith("RUN ") for line in last) and any(line.startswith("USER 10001") for line in last)
+
+
+def test_compose_and_quadlet_keep_the_root_read_only_and_the_port_at_home() -> None:
+    services = yaml.safe_load((CONTAINER / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    for service in services.values():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["user"] == "10001:10001"
+    assert services["appliance"]["ports"] == ["127.0.0.1:8080:8080"]
+
+    unit = (CONTAINER / "appliance.container").read_text(encoding="utf-8").splitlines()
+    assert {
+        "ReadOnly=true",
+        "DropCapability=all",
+        "NoNewPrivileges=true",
+        "User=10001",
+        "PublishPort=127.0.0.1:8080:8080",
+    } <= set(unit)
+    health = next(line.partition("=")[2] for line in unit if line.startswith("HealthCmd="))
+    assert json.loads(health) == services["appliance"]["healthcheck"]["test"][1:]
+
+
+def test_the_settings_of_the_image_are_settings(tmp_path: Path) -> None:
+    from appliance.first_run import create_keys
+    from appliance.settings import load_settings, problems
+
+    text = (
+        (CONTAINER / "settings.toml").read_text(encoding="utf-8").replace("/var/lib/appliance", str(tmp_path / "state"))
+    )
+    (tmp_path / "settings.toml").write_text(text, encoding="utf-8")
+    settings = load_settings(tmp_path / "settings.toml")
+    create_keys(settings)
+
+    assert problems(settings) == []
+
+
+def test_a_health_check_says_no_when_nobody_answers() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", CONTAINER / "healthy.py", "http://127.0.0.1:9/readyz"], capture_output=True, text=True
+    )
+
+    assert done.returncode == 1 and done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_workflows_are_yaml_with_pinned_actions_and_few_rights(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+    assert True in workflow  # YAML 1.1 reads `on` so
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(re.fullmatch(r"[\w-]+/[\w./-]+@v\d+\.\d+\.\d+", step["uses"]) for step in steps if "uses" in step)
+    assert not [step for step in steps if "${{ github.event" in step.get("run", "")]  # a title is no command
+
+
 # ━━ The real one: `make test-bundle` ━━
 
 
