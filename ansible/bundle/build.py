@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PRODUCT = "llm-privacy-appliance"
 DAY = 86_400  # seconds
+PATCHELF = Path(sys.executable).parent / "patchelf"
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def arguments() -> argparse.Namespace:
 
 def build(order: Order) -> Path:
     """Build, check what was built with the verifier itself, say the sizes; the bundle's path."""
-    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
-        scratch = Path(place)
+    with tempfile.TemporaryDirectory(prefix="bundle-") as temporary:
+        scratch = Path(temporary)
         source, epoch = source_tree(scratch / "source", worktree=order.worktree)
         project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
         version = project["project"]["version"]
@@ -118,11 +119,19 @@ def build(order: Order) -> Path:
         parts = sbom.of_wheels({**wheels, "pip": pip}, digests, order.extras, rules)
         glibc = max(wheel.glibc for wheel in wheels.values())
         elf = [f"{value}  wheels/{wheel.file_name}!{name}" for wheel in wheels.values() for name, value in wheel.elf]
+        libraries = wheelhouse.system_libraries(wheels.values(), PATCHELF, scratch)
         if order.python is not None:
-            found = with_python(order.python, scratch / "python", epoch, rules, files, parts)
-            glibc, elf = max(glibc, found[0]), elf + found[1]
+            place = scratch / "python"
+            files["python/python.tar.gz"], part = python_part(order.python, place, epoch, rules, libraries)
+            parts.append(part)
+            glibc = max(glibc, interpreter.glibc_of(place))
+            elf += [
+                f"{packing.digest(path)}  python/{path.relative_to(place)}" for path in interpreter.elf_files(place)
+            ]
+            libraries = [name for name in libraries if not (place / "lib" / name).is_file()]
         if order.model is not None:
-            with_model(order.model, files, parts)
+            files[f"models/{order.model.name}"] = order.model
+            parts.append(model_part(order.model))
         files |= templates(source, order.ca)
         # (3) lists
         files["LICENSE"] = source / "LICENSE"
@@ -137,6 +146,7 @@ def build(order: Order) -> Path:
             "python_tag": wheelhouse.TAG,
             "python": "system" if order.python is None else "bundled",
             "glibc": f"{glibc[0]}.{glibc[1]}",
+            "libraries": libraries,
             "audit_layout": audit_layout(source / "audit" / "schema.py"),
             "min_upgrade_from": project["tool"]["appliance-bundle"]["min-upgrade-from"],
             "created": epoch,
@@ -216,54 +226,26 @@ def lock_of(wheels: Mapping[str, wheelhouse.Wheel], digests: Mapping[str, str]) 
     return ("\n".join(lines) + "\n").encode()
 
 
-def with_python(
-    prefix: Path,
-    folder: Path,
-    epoch: int,
-    rules: licences.Licences,
-    files: dict[str, packing.Content],
-    parts: list[sbom.Part],
-) -> tuple[tuple[int, int], list[str]]:
-    """Add a private CPython to files and parts; the glibc it wants, and its ELF files."""
-    patchelf = Path(sys.executable).parent / "patchelf"
-    taken = interpreter.private_copy(prefix, folder, patchelf, lambda name: rules.named(name, rules.system, "Python"))
+def python_part(
+    prefix: Path, folder: Path, epoch: int, rules: licences.Licences, libraries: list[str]
+) -> tuple[bytes, sbom.Part]:
+    """A private CPython, left in the folder too: its archive, and what the lists say of it."""
+    licence_of = lambda name: rules.named(name, rules.system, "Python")  # noqa: E731 — one rule, handed on
+    taken = interpreter.private_copy(prefix, folder, PATCHELF, licence_of, libraries)
     content = interpreter.archive(folder, epoch)
-    files["python/python.tar.gz"] = content
-    version = subprocess.run([folder / "bin" / "python3.11", "-I", "-S", "-c", "import platform; print(platform.python_version())"],
-                             check=True, capture_output=True, text=True).stdout.strip()  # fmt: skip
-    purl = PackageURL("generic", None, "cpython", version)
-    parts.append(
-        sbom.Part(
-            "cpython",
-            version,
-            "PSF-2.0",
-            packing.digest(content),
-            purl,
-            ComponentType.PLATFORM,
-            "свой Python (python/)",
-            (),
-            tuple(taken.items()),
-        )
-    )
-    elf = [f"{packing.digest(path)}  python/{path.relative_to(folder)}" for path in interpreter.elf_files(folder)]
-    return interpreter.glibc_of(folder), elf
+    asked = [folder / "bin" / "python3.11", "-I", "-S", "-c", "import platform; print(platform.python_version())"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    purl, kind = PackageURL("generic", None, "cpython", version), ComponentType.PLATFORM
+    note, inside = "свой Python (python/)", tuple(taken.items())
+    return content, sbom.Part("cpython", version, "PSF-2.0", packing.digest(content), purl, kind, note, inside=inside)
 
 
-def with_model(model: Path, files: dict[str, packing.Content], parts: list[sbom.Part]) -> None:
-    """Add a model to files and parts; its licence is its owner's to look at."""
-    files[f"models/{model.name}"] = model
+def model_part(model: Path) -> sbom.Part:
+    """What the lists say of a model; its licence is for its owner to look at."""
     digest = packing.digest(model)
-    purl = PackageURL("generic", None, model.stem, digest[:16])
-    parts.append(
-        sbom.Part(
-            model.stem,
-            digest[:16],
-            "LicenseRef-model",
-            digest,
-            purl,
-            ComponentType.MACHINE_LEARNING_MODEL,
-            "модель: лицензию проверяет тот, кто собирал пакет",
-        )
+    purl, kind = PackageURL("generic", None, model.stem, digest[:16]), ComponentType.MACHINE_LEARNING_MODEL
+    return sbom.Part(
+        model.stem, digest[:16], "LicenseRef-model", digest, purl, kind, "лицензию проверяет тот, кто её дал"
     )
 
 

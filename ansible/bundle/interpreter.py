@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 LEFT_OUT = {  # of lib/python3.11
@@ -18,11 +18,19 @@ LEFT_OUT = {  # of lib/python3.11
 }  # fmt: skip
 # Modules of C that are left out: tests, windows, terminals (readline is GPL), databases nobody asked for, devices.
 NO_MODULES = re.compile(r"_?(test|xx|tkinter|curses|readline|gdbm|dbm|ossaudiodev|nis|crypt|_?ctypes_test)")
+EVERYWHERE = {
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+}  # package managers themselves need them; a copy could be older than the host's
 OF_GLIBC = re.compile(r"(ld-linux|lib(c|m|dl|pthread|rt|util|resolv|nsl|anl)\.so)")
 
 
-def private_copy(prefix: Path, folder: Path, patchelf: Path, licence_of: Callable[[str], str]) -> dict[str, str]:
+def private_copy(
+    prefix: Path, folder: Path, patchelf: Path, licence_of: Callable[[str], str], wanted: Iterable[str] = ()
+) -> dict[str, str]:
     """Copy the CPython of `prefix` into a new folder; libraries of the system that went along → licence.
+
+    `wanted` are libraries the wheels load, by the loader's names; what every server has of the compiler's is not taken.
 
     Raises ValueError when the prefix is not a CPython 3.11 of this architecture, and what `licence_of` raises.
     """
@@ -41,17 +49,20 @@ def private_copy(prefix: Path, folder: Path, patchelf: Path, licence_of: Callabl
         shutil.copy(shared.resolve(), folder / "lib" / shared.name)
     own = [folder / "bin" / "python3.11", *sorted(modules.glob("*.so")), *sorted((folder / "lib").glob("libpython*"))]
     taken: dict[str, str] = {}
-    for name, path in _system_libraries(own):
+    for name, path in {**_system_libraries(own), **_found(set(wanted) - EVERYWHERE)}.items():
         taken[name] = licence_of(name)
         shutil.copy(path, folder / "lib" / name)
     licence = next((each for each in (library / "LICENSE.txt", prefix / "LICENSE") if each.is_file()), None)
     if licence is not None:
         shutil.copy(licence, folder / "LICENSE.txt")
+    # DT_RPATH, not RUNPATH: the program's own then holds for what the wheels load, too.
     for path in [*own, *(folder / "lib" / name for name in sorted(taken))]:
         to_lib = os.path.relpath(folder / "lib", path.parent)
         path.chmod(0o755)
         subprocess.run([strip, "--strip-unneeded", path], check=True)
-        subprocess.run([patchelf, "--set-rpath", f"$ORIGIN/{to_lib}".removesuffix("/."), path], check=True)
+        subprocess.run(
+            [patchelf, "--force-rpath", "--set-rpath", f"$ORIGIN/{to_lib}".removesuffix("/."), path], check=True
+        )
     return dict(sorted(taken.items()))
 
 
@@ -64,7 +75,18 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
     }
 
 
-def _system_libraries(files: list[Path]) -> Iterator[tuple[str, Path]]:
+def _found(names: Iterable[str]) -> dict[str, Path]:
+    """Where this machine has these libraries."""
+    listed = subprocess.run(
+        ["ldconfig", "-p"], capture_output=True, text=True, check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin"}
+    ).stdout
+    places = dict(reversed(re.findall(r"^\s*(\S+) \(libc6,x86-64[^)]*\) => (/\S+)", listed, re.MULTILINE)))
+    if lacking := sorted(set(names) - set(places)):
+        raise ValueError(f"the wheels need {', '.join(lacking)}, which is not on this machine")
+    return {name: Path(places[name]).resolve() for name in sorted(names)}
+
+
+def _system_libraries(files: list[Path]) -> dict[str, Path]:
     """Shared libraries outside glibc that these files load, over all steps."""
     found: dict[str, Path] = {}
     for path in files:
@@ -74,7 +96,7 @@ def _system_libraries(files: list[Path]) -> Iterator[tuple[str, Path]]:
                 found[name] = Path(place).resolve()
         if lacking := re.findall(r"^\s*(\S+) => not found", listed, re.MULTILINE):
             raise ValueError(f"{path.name} needs {', '.join(lacking)}, which is not on this machine")
-    yield from sorted(found.items())
+    return dict(sorted(found.items()))
 
 
 def archive(folder: Path, epoch: int) -> bytes:

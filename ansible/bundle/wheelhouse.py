@@ -112,6 +112,23 @@ def read(path: Path) -> Wheel:
     return Wheel(path, canonicalize_name(name), str(version), metadata, libraries, tuple(elf))
 
 
+OF_GLIBC = re.compile(r"(ld-linux.*|lib(c|m|dl|pthread|rt|util|resolv|anl))\.so\.\d+")
+
+
+def system_libraries(wheels: Iterable[Wheel], patchelf: Path, scratch: Path) -> list[str]:
+    """Shared libraries that the wheels load and neither bring nor find in glibc: names as the loader knows them, sorted."""
+    found: set[str] = set()
+    probe = scratch / "probe.so"
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel.path) as archive:
+            own = {Path(name).name for name in archive.namelist()}
+            for name, _ in wheel.elf:
+                probe.write_bytes(archive.read(name))
+                told = subprocess.run([patchelf, "--print-needed", probe], check=True, capture_output=True, text=True)
+                found |= {each for each in told.stdout.split() if each not in own and not OF_GLIBC.fullmatch(each)}
+    return sorted(found)
+
+
 def needed(product: Wheel, extras: Sequence[str], pool: Mapping[str, Wheel]) -> dict[str, Wheel]:
     """The product and all it asks for, name → wheel; raises LookupError naming what the pool lacks."""
     chosen: dict[str, Wheel] = {product.name: product}

@@ -126,7 +126,7 @@ def good(tmp_path: Path) -> Path:
 def test_what_the_builder_packs_is_accepted_and_described(good: Path) -> None:
     found = facts.verify(str(good), terms())
 
-    assert found["manifest"] == {**MANIFEST, "files": 7}
+    assert found["manifest"] == {**MANIFEST, "files": 7, "libraries": []}
     assert found["bundle"]["sha256"] == hashlib.sha256(good.read_bytes()).hexdigest()
     assert found["bundle"]["size"] == good.stat().st_size
     assert found["bundle"]["key"] == hashlib.sha256(raw(KEY)).hexdigest()
@@ -203,6 +203,13 @@ def test_a_bundle_for_another_machine_is_refused(good: Path, changed: dict[str, 
     facts.verify(str(good), terms(glibc="2.100"))
 
 
+def test_libraries_that_this_machine_lacks_are_named(tmp_path: Path) -> None:
+    path = packed(tmp_path / "good.tar", libraries=["libc.so.6", "libnobody-has-this.so.1"])
+
+    assert facts.verify(str(path), terms())["bundle"]["missing_libraries"] == ["libnobody-has-this.so.1"]
+    assert facts.verify(str(path), terms(glibc="any"))["bundle"]["missing_libraries"] == []
+
+
 @pytest.mark.parametrize(
     ("manifest", "kind"),
     [
@@ -221,6 +228,9 @@ def test_a_bundle_for_another_machine_is_refused(good: Path, changed: dict[str, 
         ({"expires": True}, "manifest"),
         ({"audit_layout": 0}, "manifest"),
         ({"min_upgrade_from": ""}, "manifest"),
+        ({"libraries": "libgomp.so.1"}, "manifest"),
+        ({"libraries": ["../evil.so.1"]}, "manifest"),
+        ({"libraries": [1]}, "manifest"),
         ({"files": 6}, "manifest"),
         (b"", "manifest"),
         (b"[]", "manifest"),

@@ -78,7 +78,8 @@ manifest:
   returned: success
   type: dict
 bundle:
-  description: Сам файл — path, sha256, size и unpacked_size (байты), top (верхняя папка), signed, key (SHA-256 ключа), files.
+  description: Сам файл — path, sha256, size и unpacked_size (байты), top (верхняя папка), signed, key (SHA-256 ключа),
+    missing_libraries (чего из системных библиотек здесь нет), files.
   returned: success
   type: dict
 ansible_facts:
@@ -93,6 +94,7 @@ kind:
 
 import argparse
 import base64
+import ctypes
 import hashlib
 import json
 import os
@@ -122,6 +124,7 @@ MANIFEST = "manifest.json"
 REQUIRED = (MANIFEST, "requirements.lock", "sbom.cdx.json", "LICENSES.md")
 VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){1,3}((a|b|rc|\.post|\.dev)\d{1,6})*")
 PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")  # one step of a path: no dot-file, no option, nothing to be quoted
+SONAME = re.compile(r"lib[A-Za-z0-9_+.-]{1,60}\.so(\.[0-9]{1,4}){1,3}")
 AGAIN = "возьмите пакет заново у издателя и сверьте SHA-256 по другому каналу; этот не используйте"
 ADVICE = {  # by kind; for the rest AGAIN
     "missing": "проверьте путь; на сервер пакет копирует роль или вы сами",
@@ -202,7 +205,7 @@ def verified(file: BinaryIO, path: str, terms: Terms) -> Facts:
     manifest = manifest_of(raw, top, path)
     check_complete(sums, by_path, manifest, path)
     check_dates(manifest, path, int(time.time()) if terms.now is None else terms.now)
-    check_target(manifest, terms, path)
+    missing = check_target(manifest, terms, path)
     # (4) every byte
     whole = compare(file, members, sums, path)
     bundle = {
@@ -213,6 +216,7 @@ def verified(file: BinaryIO, path: str, terms: Terms) -> Facts:
         "top": top,
         "signed": signer is not None,
         "key": signer,
+        "missing_libraries": missing,
         "files": sorted(by_path),
     }
     return {"manifest": manifest, "bundle": bundle}
@@ -451,6 +455,11 @@ def manifest_of(raw: bytes, top: str, path: str) -> Facts:
     for name, least in (("audit_layout", 1), ("created", 1), ("expires", 1), ("files", 1)):
         if type(found.get(name)) is not int or not least <= found[name] < 1 << 40:
             refuse(f"поле {name} отсутствует или неверно")
+    libraries = found.setdefault("libraries", [])
+    if not isinstance(libraries, list) or not all(
+        isinstance(each, str) and SONAME.fullmatch(each) for each in libraries
+    ):
+        refuse("поле libraries неверно")
     if top != f"appliance-{found['version']}":
         refuse(f"версия {found['version']}, а верхняя папка {top}")
     return dict(found)
@@ -487,8 +496,8 @@ def check_dates(manifest: Facts, path: str, now: int) -> None:
         raise BundleError("expired", f"срок подписи истёк {day(manifest['expires'])}, сегодня {day(now)}", path)
 
 
-def check_target(manifest: Facts, terms: Terms, path: str) -> None:
-    """Made for this machine."""
+def check_target(manifest: Facts, terms: Terms, path: str) -> list[str]:
+    """Made for this machine; the shared libraries it will look for in vain here. Where nothing is compared, nothing is looked for."""
     arch = terms.arch or platform.machine()
     if arch not in ("any", manifest["arch"]):
         raise BundleError("arch", f"пакет для {manifest['arch']}, а нужен для {arch}", path)
@@ -502,6 +511,16 @@ def check_target(manifest: Facts, terms: Terms, path: str) -> None:
         raise BundleError(
             "glibc", f"пакету нужна glibc {manifest['glibc']}, а здесь {found or 'другая библиотека C'}", path
         )
+    return [] if found == "any" else [name for name in manifest["libraries"] if not loads(name)]
+
+
+def loads(name: str) -> bool:
+    """Whether the machine has this shared library."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 # ━━ Ed25519: RFC 8032 section 5.1.7, strict (no cofactor, canonical encodings, no key of small order) ━━
