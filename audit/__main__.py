@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 
 from audit.bundle import Labels
+from audit.cosignature import WitnessVerifier
 from audit.entry import OpenedEntry
-from audit.errors import AuditError, Finding, KeyFileError, LogDamagedError, LogFileError, VerificationError
+from audit.errors import AuditError, Finding, KeyFileError, LogDamagedError, VerificationError
 from audit.proof import is_disclosure, verify_record
-from audit.report import explain, explain_record, fields_of
+from audit.report import explain, explain_record, fields_of, record_document
+from audit.strict import plain_file
 from audit.verify import Trust, verify_file
 
 VERIFIED, DAMAGED, UNREADABLE = 0, 1, 2
@@ -26,9 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         key = _text(chosen.key)
         known = None if chosen.known is None else _text(chosen.known)
-        if is_disclosure(_start(chosen.file)):
-            return _verify_record(chosen.file, key, chosen.accept_break, as_json=chosen.json)
         witnesses = [_text(each) for each in chosen.witness]
+        _check_call(chosen, witnesses)
+        if is_disclosure(_start(chosen.file)):
+            return _verify_record(chosen, key, witnesses)
         tsa_ca = None if chosen.tsa_ca is None else _text(chosen.tsa_ca)
         trust = Trust(key, known, witnesses, chosen.quorum, chosen.accept_break, tsa_ca)
         report = verify_file(chosen.file, trust, on_opened=_tell if chosen.entries else None)
@@ -48,28 +51,35 @@ def _tell(entry: OpenedEntry, labels: Labels) -> None:
     _say(msgspec.json.encode({**document, "fields": fields_of(entry, labels.get(entry.kind, ()))}).decode())
 
 
-def _verify_record(file: Path, key: str, breaks: Sequence[int], *, as_json: bool) -> int:
+def _check_call(chosen: argparse.Namespace, witnesses: Sequence[str]) -> None:
+    """Raise AuditError for what cannot be meant."""
+    keys = [WitnessVerifier.parse(each).key for each in witnesses]
+    if len({key.public for key in keys}) < len(keys) or len({key.name for key in keys}) < len(keys):
+        raise AuditError("один и тот же свидетель назван дважды")
+    if not 1 <= chosen.quorum <= max(1, len(keys)) or min(chosen.accept_break, default=0) < 0:
+        raise AuditError("`--quorum` — от 1 до числа свидетелей, `--accept-break` — от 0")
+
+
+def _verify_record(chosen: argparse.Namespace, key: str, witnesses: Sequence[str]) -> int:
+    as_json = chosen.json
+    if chosen.known is not None:
+        raise AuditError("прежнюю контрольную точку с одной записью не сравнить: `--known` здесь неприменим")
     try:
-        report = verify_record(file, key, breaks)
+        report = verify_record(chosen.file, key, chosen.accept_break, witnesses, chosen.quorum)
     except (VerificationError, LogDamagedError) as error:
         finding = error.finding if isinstance(error, VerificationError) else Finding.RECORD
         document = {"ok": False, "finding": finding, "message": str(error)}
         _say(msgspec.json.encode(document).decode() if as_json else f"ЗАПИСЬ НЕ ПРОШЛА ПРОВЕРКУ: {error}")
         return DAMAGED
-    _say(
-        msgspec.json.encode({"ok": True, **msgspec.to_builtins(report)}).decode() if as_json else explain_record(report)
-    )
+    _say(msgspec.json.encode(record_document(report)).decode() if as_json else explain_record(report))
     return VERIFIED
 
 
 def _start(path: Path) -> bytes:
     if path.is_dir():
         return b""
-    try:
-        with path.open("rb") as file:
-            return file.read(64)
-    except OSError as error:
-        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    with plain_file(path) as file:
+        return file.read(64)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,10 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with plain_file(path) as file:
             return file.read(_MAX_KEY_FILE).decode()
-    except OSError as error:
-        raise KeyFileError(f"`{path}`: файл не читается ({error.strerror})") from None
     except UnicodeDecodeError:
         raise KeyFileError(f"`{path}`: в файле не текст") from None
 

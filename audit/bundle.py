@@ -20,6 +20,7 @@ from audit.errors import Finding, VerificationError
 from audit.leaf import HEADER_SIZE, Record
 from audit.merkle import HASH_SIZE
 from audit.sealing import KEY_SIZE
+from audit.strict import json_of
 
 BUNDLE_MAGIC = b"LLM AUDIT BUNDLE 2\n\x00"
 HIGHEST = 40  # level of a skipped subtree, at most
@@ -33,6 +34,7 @@ _SPAN = struct.Struct(f">B{HASH_SIZE}s")
 _ABSENT = 0xFFFFFFFF
 _FLUSH = 1 << 20  # bytes of records after which a section is closed
 _LARGEST = 1 << 23
+_LAST_KIND = 0xFFFF
 
 Labels: TypeAlias = Mapping[int, tuple[str, ...]]
 """Kind → names of the fields of its body, by whoever made the bundle; nothing proves them."""
@@ -242,11 +244,11 @@ def _spans(content: bytes) -> Iterator[Skipped]:
 
 def _labels(content: bytes) -> Labels:
     try:
-        named = msgspec.json.decode(content, type=dict[str, tuple[str, ...]])
+        named = msgspec.convert(json_of(content), dict[str, tuple[str, ...]])
         labels = {int(kind): names for kind, names in named.items() if kind.isascii() and kind.isdigit()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except ValueError:
         raise _error("названия полей не по форме") from None
-    if len(labels) != len(named):
+    if any(str(kind) not in named or kind > _LAST_KIND for kind in labels) or len(labels) != len(named):
         raise _error("названия полей не по форме")
     return labels
 

@@ -19,6 +19,10 @@ MAX_NOTE = 1 << 16  # characters; room for cosignatures, and for post-quantum on
 SIGNATURE, COSIGNATURE = b"\x01", b"\x04"  # types of keys, c2sp.org/signed-note
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_P = 2**255 - 19
+_D = -121665 * pow(121666, -1, _P) % _P
+_ORDER_8 = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+_SMALL_ORDER = {0, 1, _P - 1, _ORDER_8, _P - _ORDER_8}  # the y of all eight points
 _SIGNATURE_PREFIX = "— "
 
 
@@ -50,6 +54,8 @@ class VerifierKey(Struct, frozen=True):
         if not is_key_name(name) or material is None or len(material) != 33 or material[:1] != kind:
             what = "журнала" if kind == SIGNATURE else "свидетеля"
             raise KeyFileError(f"это не открытый ключ {what}; нужна строка вида `имя+номер+base64`")
+        if not _is_usable(material[1:]):
+            raise KeyFileError("это не открытый ключ Ed25519: такой точки на кривой нет, или она негодная")
         key = cls(name, kind, material[1:])
         if key.key_id.hex() != key_id:
             raise KeyFileError("открытый ключ повреждён: номер не соответствует ключу")
@@ -150,6 +156,15 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if _SIZE.fullmatch(size, endpos=len(size)) is None or root is None or len(root) != HASH_SIZE:
         raise _error("контрольная точка не по форме")
     return Checkpoint(origin, int(size), root)
+
+
+def _is_usable(public: bytes) -> bool:
+    """Whether these 32 bytes are a point of edwards25519 in its one spelling, and none of small order (RFC 8032 section 5.1.3)."""
+    y = int.from_bytes(public, "little") & ~(1 << 255)
+    if y >= _P or y in _SMALL_ORDER:
+        return False
+    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    return pow(square, (_P - 1) // 2, _P) == 1
 
 
 def is_key_name(name: str) -> bool:

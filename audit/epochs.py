@@ -6,7 +6,6 @@ Whoever takes the machine finds the log key and the key of today. What was signe
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Collection
 from enum import StrEnum
@@ -19,6 +18,7 @@ from audit.entry import MAX_SEQ
 from audit.errors import Finding, KeyFileError, VerificationError
 from audit.keyfiles import parse_signing_key, read_key_file, replace_key_file, signing_key_line
 from audit.merkle import HASH_SIZE
+from audit.strict import base64_of
 
 _SUFFIX = "/signing-epoch"
 
@@ -125,8 +125,11 @@ class Chain:
         if last is not None and certificate.since < last.since:
             raise _error(f"эпоха {number} начинается раньше прежней")
         by = self._verifiers[-1] if certificate.reason is Reason.NEXT else self._root.log
+        other = self._root.log if certificate.reason is Reason.NEXT else (self._verifiers or [self._root.log])[-1]
         try:
             by.verify(note)
+            if other.key != by.key and any(map(other.is_signature, split_note(note)[1])):
+                raise _malformed()
         except VerificationError:
             raise _error(f"удостоверение эпохи {number} подписано не тем ключом") from None
         if number == 0 and self._root.first is not None and certificate.key != self._root.first:
@@ -235,11 +238,8 @@ def _number(text: str) -> int:
 
 
 def _hash(text: str) -> bytes:
-    try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise _malformed() from None
-    if len(value) != HASH_SIZE or _encode(value) != text:
+    value = base64_of(text)
+    if len(value) != HASH_SIZE:
         raise _malformed()
     return value
 

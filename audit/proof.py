@@ -8,23 +8,25 @@ the fields of the body by whoever made the file, which nothing proves; `certific
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from audit.checkpoint import Checkpoint, Verifier
+from audit.cosignature import WitnessVerifier
 from audit.entry import OpenedEntry
 from audit.epochs import Chain, TrustRoot
 from audit.errors import Finding, LogFileError, VerificationError
 from audit.leaf import Record, record_fault, unpack_header
 from audit.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from audit.sealing import KEY_SIZE, open_body_with
+from audit.strict import base64_of, json_of, plain_file
 
 TLOG_PROOF = "c2sp.org/tlog-proof@v1"
+_FORMAT: Final = "LLM AUDIT RECORD 1"
 _LONGEST = 64  # hashes of a proof
 _MAX_FILE = 1 << 23
 
@@ -43,13 +45,13 @@ class Proof(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Proof:
-        """The proof in a text; an `extra` line is passed over. Raises VerificationError."""
+        """The proof in a text; an `extra` line has to be base64 and is passed over. Raises VerificationError."""
         head, blank, note = text.partition("\n\n")
         lines = head.split("\n")
         if lines[:1] != [TLOG_PROOF] or not blank or len(lines) > _LONGEST + 3:
             raise _malformed()
         if len(lines) > 1 and lines[1].startswith("extra "):
-            del lines[1]
+            _base64(lines.pop(1).removeprefix("extra "))
         name, _, number = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
         if name != "index" or not number.isascii() or not number.isdigit() or str(int(number[:20])) != number:
             raise _malformed()
@@ -93,6 +95,9 @@ class RecordReport(Struct, frozen=True):
     pinned: bool = False  # the first of them is the one the auditor was given
     breaks: tuple[int, ...] = ()
     entry: OpenedEntry | None = None
+    schema: int = 0
+    cosigned: tuple[tuple[str, int], ...] = ()  # witnesses of the proof's checkpoint, and when (seconds of POSIX)
+    witnessed: bool = False  # by enough of them
 
 
 def disclose(
@@ -104,7 +109,7 @@ def disclose(
 ) -> Disclosure:
     """The file's content for one record."""
     return Disclosure(
-        "LLM AUDIT RECORD 1",
+        _FORMAT,
         proof.text(),
         record.header,
         record.body or b"",
@@ -120,20 +125,17 @@ def is_disclosure(start: bytes) -> bool:
     return start.lstrip().startswith(b"{")
 
 
-def verify_record(path: Path, trust_root: str, breaks: Collection[int] = ()) -> RecordReport:
-    """Check a disclosed record against the log's public key. Raises VerificationError, KeyFileError, LogFileError.
+def verify_record(
+    path: Path, trust_root: str, breaks: Collection[int] = (), witnesses: Sequence[str] = (), quorum: int = 1
+) -> RecordReport:
+    """Check a disclosed record against the log's public key. Raises VerificationError, LogDamagedError, KeyFileError, LogFileError.
 
-    `breaks` are epochs, by number, that begin without the word of the one before, as the auditor knows.
+    `breaks` are epochs, by number, that begin without the word of the one before, as the auditor knows; `quorum` of the `witnesses`
+    must have cosigned the proof's checkpoint for it to count as witnessed.
     """
     root = TrustRoot.parse(trust_root)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE + 1)
-        given = msgspec.json.decode(content if len(content) <= _MAX_FILE else b"", type=Disclosure)
-    except OSError as error:
-        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise LogFileError(f"`{path}`: это не раскрытая запись журнала") from None
+    keys = [WitnessVerifier.parse(each) for each in witnesses]
+    given = _read(path)
     proof = Proof.parse(given.proof)
     leaf = leaf_hash(given.header)
     record = Record(proof.index, given.header, leaf, given.body, given.subjects)
@@ -152,6 +154,7 @@ def verify_record(path: Path, trust_root: str, breaks: Collection[int] = ()) -> 
         entry = open_body_with(
             given.record_key if len(given.record_key) == KEY_SIZE else bytes(KEY_SIZE), record, header
         )
+    seen = {key.name: time for key in keys if (time := key.seen(proof.note)) is not None}
     return RecordReport(
         checkpoint.origin,
         checkpoint.size,
@@ -164,17 +167,44 @@ def verify_record(path: Path, trust_root: str, breaks: Collection[int] = ()) -> 
         chain.pinned,
         tuple(chain.breaks),
         entry,
+        header.schema,
+        tuple(sorted(seen.items())),
+        bool(seen) and len(seen) >= quorum,
     )
 
 
-def _hash(line: str) -> bytes:
+def _read(path: Path) -> Disclosure:
+    """The file, as `FORMAT.md`, section 7, has it: all members, each once. Raises LogFileError, VerificationError."""
+    with plain_file(path) as file:
+        content = file.read(_MAX_FILE + 1)
     try:
-        value = base64.b64decode(line, validate=True)
-    except (binascii.Error, ValueError):
-        raise _malformed() from None
-    if len(value) != HASH_SIZE or base64.b64encode(value).decode() != line:
+        document = json_of(content if len(content) <= _MAX_FILE else b"")
+    except ValueError:
+        raise VerificationError("файл записи — не JSON, или он слишком велик", Finding.FORMAT) from None
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise LogFileError(f"`{path}`: это не раскрытая запись журнала")
+    try:
+        for name in ("header", "body", "subjects", "record_key"):
+            base64_of(document[name])
+        if document.keys() != set(Disclosure.__struct_fields__):
+            raise ValueError(document.keys())
+        return msgspec.convert(document, Disclosure)
+    except (KeyError, TypeError, ValueError):  # msgspec.ValidationError is one
+        raise VerificationError("состав файла записи не тот", Finding.FORMAT) from None
+
+
+def _hash(line: str) -> bytes:
+    value = _base64(line)
+    if len(value) != HASH_SIZE:
         raise _malformed()
     return value
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64_of(text)
+    except ValueError:
+        raise _malformed() from None
 
 
 def _malformed() -> VerificationError:

@@ -72,6 +72,7 @@ NOT_PROVEN = {
     "content": "содержимое расшифровано не у всех записей: проверено, что оно не менялось, а не что в нём написано",
     "labels": "названия полей раскрытых записей дал тот, кто их раскрыл; их ничто не доказывает",
     "timestamps": "метки времени RFC 3161 не проверены: нужен сертификат службы меток (`--tsa-ca`)",
+    "epoch-roots": "по одной записи не проверить, с каких состояний журнала начинались эпохи подписи: для этого нужна выгрузка",
     "side-tables": "служебные таблицы базы (ключи, указатели) проверке не подлежат и в журнал не входят",
 }
 """What even a log without damage does not show: code → words."""
@@ -136,11 +137,49 @@ def explain_record(report: RecordReport) -> str:
     ]
     if report.entry is None:
         lines.append("Содержимое не раскрыто: ключа записи в файле нет. Показано, что она есть и не менялась.")
-        return "\n".join(lines)
-    lines.append("Содержимое (названия полей дал тот, кто раскрыл запись; их ничто не доказывает):")
-    fields = fields_of(report.entry, report.labels)
-    lines += [f"  {_plain(name)}: {_plain(msgspec.json.encode(value).decode())}" for name, value in fields.items()]
+    else:
+        lines.append("Содержимое (названия полей дал тот, кто раскрыл запись; их ничто не доказывает):")
+        fields = fields_of(report.entry, report.labels)
+        lines += [f"  {_plain(name)}: {_plain(msgspec.json.encode(value).decode())}" for name, value in fields.items()]
+    lines += [f"Свидетель:           {name} — {_moment(time * 1_000_000)}" for name, time in report.cosigned]
+    lines.append("Не доказано:")
+    lines += [f"  – {NOT_PROVEN[code]}" for code in _not_proven(report)]
     return "\n".join(lines)
+
+
+def record_document(report: RecordReport) -> dict[str, object]:
+    """The same for programs: members as in `FORMAT.md`, section 8."""
+    entry = report.entry
+    return {
+        "ok": True,
+        "source": "record",
+        "origin": report.origin,
+        "size": report.size,
+        "root": report.root,
+        "seq": report.seq,
+        "kind": report.kind,
+        "schema": report.schema,
+        "time_us": report.time_us,
+        "closes": None if entry is None else entry.closes,
+        "fields": None if entry is None else fields_of(entry, report.labels),
+        "epochs": report.epochs,
+        "breaks": report.breaks,
+        "witnesses": [Cosigned(name, report.size, time) for name, time in report.cosigned],
+        "not_proven": _not_proven(report),
+    }
+
+
+def _not_proven(report: RecordReport) -> list[str]:
+    unproven = {
+        "witness": not report.witnessed,
+        "first-epoch": not report.pinned,
+        "epoch-roots": report.epochs > 0,
+        "break": bool(report.breaks),
+        "clock": True,
+        "content": report.entry is None,
+        "labels": report.entry is not None,
+    }
+    return [code for code in NOT_PROVEN if unproven.get(code)]
 
 
 def fields_of(entry: OpenedEntry, labels: Sequence[str]) -> dict[str, object]:

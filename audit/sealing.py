@@ -208,6 +208,8 @@ def open_body_with(key: bytes, record: Record, header: Header) -> OpenedEntry:
             committed, at = plain[at : at + COMMITMENT_SIZE], at + COMMITMENT_SIZE
         if flags & _CLOSES:
             (closes,), at = _U64.unpack_from(plain, at), at + _U64.size
+        if flags & ~(_HAS_COMMITMENT | _OPENS | _CLOSES) or at > len(plain):
+            raise ValueError(flags)
     except (InvalidTag, ValueError, IndexError, struct.error):
         raise LogDamagedError(f"запись {record.seq}: тело не расшифровывается", record.seq) from None
     return OpenedEntry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def write_tiles(database: Database, folder: Path, note: str, size: int, *, entri
 def check_folder(folder: Path) -> None:
     """Raise VerificationError for what does not belong into an export folder, or is no plain file."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        plain = entry.is_dir(follow_symlinks=False) if entry.name in _FOLDERS else entry.is_file(follow_symlinks=False)
-        if entry.name not in _NAMES or not plain:
+        name = unicodedata.normalize("NFC", entry.name)  # some systems store it otherwise
+        plain = entry.is_dir(follow_symlinks=False) if name in _FOLDERS else entry.is_file(follow_symlinks=False)
+        if name not in _NAMES or not plain:
             raise VerificationError(f"в папке выгрузки лишнее: `{entry.name}`", Finding.FORMAT)
     if (folder / TIMESTAMPS_NAME).exists():
         check_names(folder / TIMESTAMPS_NAME)
@@ -75,10 +77,8 @@ def check_folder(folder: Path) -> None:
 def check_tiles(folder: Path, size: int, root: bytes, note: str, *, whole: bool) -> int:
     """The number of tile files, all of which have the hashes of the tree of this size and root. Raises VerificationError.
 
-    Without the folder there is nothing to check. Headers are there when every record is in the bundle (`whole`), and only then.
+    Headers are there when every record is in the bundle (`whole`), and only then.
     """
-    if not folder.exists():
-        return 0
     if _read(folder / _CHECKPOINT, 1 << 18) != note.encode():
         raise _error(f"`{TILES_NAME}/{_CHECKPOINT}` — не та контрольная точка, что в выгрузке")
     count = 0

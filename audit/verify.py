@@ -20,6 +20,7 @@ from audit.merkle import Frontier
 from audit.report import NOT_PROVEN, Cosigned, Damage, Report
 from audit.sealing import open_body_with
 from audit.store import SQLITE_MAGIC, open_reader
+from audit.strict import plain_file
 from audit.tiles import BUNDLE_NAME, TILES_NAME, TIMESTAMPS_NAME, check_folder, check_tiles
 from audit.timestamps import TimestampAuthority, Timestamped, text_of, timestamps_in, verify_timestamps
 
@@ -115,6 +116,7 @@ class _Verification:
         self._tree = Frontier()
         self._leaves: list[bytes] = []  # not yet in the tree
         self._next = 0  # number of the next record
+        self._noted = -1  # size over which the last kept checkpoint was
         self._since = 0  # records up to the last note that was found to hold
         self._counts = {"records": 0, "skipped": 0, "opened": 0, "dropped": 0, "checkpoints": 0}
         self._first_us = self._last_us = -1
@@ -206,7 +208,7 @@ class _Verification:
             tiles=self.tiles,
             timestamps=tuple(self._timestamps or ()),
             damage=tuple(self._damage),
-            not_proven=tuple(code for code in NOT_PROVEN if unproven[code]),
+            not_proven=tuple(code for code in NOT_PROVEN if unproven.get(code)),
             **counts,
         )
 
@@ -269,7 +271,10 @@ class _Verification:
         kept = self._chain.open_checkpoint(note)
         self._grow()
         if kept.size != self._tree.size:
-            raise self._error(f"контрольная точка на {kept.size} записей стоит после {self._tree.size}", Finding.SIZE)
+            raise self._error(f"контрольная точка на {kept.size} записей стоит после {self._tree.size}", Finding.ORDER)
+        if kept.size == self._noted:
+            raise self._error(f"контрольных точек на {kept.size} записей две", Finding.ORDER)
+        self._noted = kept.size
         if kept.root != self._tree.root():
             raise self._error(f"записи до {kept.size} не складываются в подписанный корень", Finding.ROOT)
         self._since = kept.size
@@ -280,6 +285,8 @@ class _Verification:
     def _check_certificate(self, note: str) -> None:
         certificate = self._chain.add(note)
         self._grow()
+        if self._noted == self._tree.size:
+            raise self._error(f"удостоверение эпохи {certificate.number} стоит после контрольной точки", Finding.EPOCH)
         if (certificate.since, certificate.root) != self.tree:
             raise self._error(f"эпоха {certificate.number} удостоверена для другого состояния журнала", Finding.EPOCH)
         self._since = certificate.since
@@ -299,7 +306,7 @@ class _Verification:
     def _check_known(self) -> None:
         self._grow()
         if self.known is not None and self.known.root != self._tree.root():
-            raise self._error("журнал не продолжает известную контрольную точку: его переписали", Finding.ROOT)
+            raise self._error("журнал не продолжает известную контрольную точку: его переписали", Finding.KNOWN)
 
     def _finish(self, frontier: bytes | None) -> None:
         self._grow()
@@ -310,7 +317,7 @@ class _Verification:
         if tree.root() != head.root:
             raise self._error("записи не складываются в подписанный корень", Finding.ROOT)
         if self.known is not None and self.known.size > tree.size:
-            raise self._error(f"журнал обрезан: прежде в нём было {self.known.size} записей", Finding.SIZE)
+            raise self._error(f"журнал обрезан: прежде в нём было {self.known.size} записей", Finding.KNOWN)
         if self.known is not None and self.known.size == tree.size:
             self._check_known()
         if frontier is not None and frontier != tree.packed():
@@ -327,11 +334,8 @@ class _Verification:
 def _sniff(path: Path) -> str:
     if path.is_dir():
         return "folder"
-    try:
-        with path.open("rb") as file:
-            start = file.read(max(len(BUNDLE_MAGIC), len(SQLITE_MAGIC)))
-    except OSError as error:
-        raise LogFileError(f"`{path}`: файл не читается ({error.strerror})") from None
+    with plain_file(path) as file:
+        start = file.read(max(len(BUNDLE_MAGIC), len(SQLITE_MAGIC)))
     if start == BUNDLE_MAGIC:
         return "bundle"
     if start.startswith(SQLITE_MAGIC):
@@ -342,7 +346,7 @@ def _sniff(path: Path) -> str:
 @contextmanager
 def _opened(path: Path, source: str) -> Iterator[_Opened]:
     if source != "database":
-        with (path / BUNDLE_NAME if source == "folder" else path).open("rb") as file:
+        with plain_file(path / BUNDLE_NAME if source == "folder" else path) as file:
             yield _Opened(read_bundle(file))
         return
     # Without a write-ahead log beside it nobody has the file open: it is read as it lies, even from a read-only disk.

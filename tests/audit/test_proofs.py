@@ -16,6 +16,7 @@ from audit import (
     AuditError,
     AuditReader,
     Entry,
+    Finding,
     LogDamagedError,
     LogFileError,
     LogSettings,
@@ -149,10 +150,16 @@ def test_another_log_key_proves_nothing(filled: LogSettings, exported, tmp_path:
 
 def test_what_is_no_record_is_unreadable(settings: LogSettings, fill, vkey: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    for content in (b"{}", b"{" * 100_000, b'{"format": "LLM AUDIT RECORD 2"}', b"", b"\xff", b" " * (9 << 20)):
+    for content in (b"{}", b'{"format": "LLM AUDIT RECORD 2"}', b"[]"):
         path.write_bytes(content)
         with pytest.raises(LogFileError):
             verify_record(path, vkey)
+    form = b'{"format": "LLM AUDIT RECORD 1"'
+    for content in (b"{" * 100_000, b"", b"\xff", b" " * (9 << 20), form + b"}", form + b', "proof": ""' * 2 + b"}"):
+        path.write_bytes(content)
+        with pytest.raises(VerificationError) as error:
+            verify_record(path, vkey)
+        assert error.value.finding is Finding.FORMAT
     with pytest.raises(LogFileError):
         verify_record(tmp_path / "nothing", vkey)
     fill(settings, [])

@@ -144,7 +144,7 @@ def test_every_record_arrives_over_tls_and_nobody_is_named(tmp_path: Path, upstr
     everything = b"".join(collector.messages).decode()
     pseudonyms = {subject.hex() for record in installed.records() for subject in record.subjects if subject}
     assert pseudonyms
-    for value in ("Иванов", "916", CLIENT, "end-user-5", *pseudonyms):
+    for value in ("Иванов", "916 123", "9161234567", CLIENT, "end-user-5", *pseudonyms):
         assert value not in everything
     assert everything.count("CEF:0|LLM Privacy Appliance|appliance|") >= last + 1
     assert '"class_uid":6003' in everything
