@@ -107,13 +107,17 @@ def copy_system_python(image: Path) -> None:
 def libraries(image: Path) -> list[Path]:
     """Every shared library outside the tree that something in it loads, the loader, and glibc's name services."""
     found: set[Path] = set()
+    lacking: dict[str, str] = {}
     for path in image.rglob("*"):
         if path.is_symlink() or not path.is_file() or not is_elf(path):
             continue
         listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-        found |= {
-            Path(name) for name in re.findall(r"(/\S+) \(0x", listed) if not name.startswith((str(image), str(HOME)))
-        }
+        loaded = {Path(name) for name in re.findall(r"(/\S+) \(0x", listed)}
+        found |= {name for name in loaded if not name.is_relative_to(image) and not name.is_relative_to(HOME)}
+        lacking |= dict.fromkeys(re.findall(r"(\S+) => not found", listed), path.name)
+    for name, user in sorted(lacking.items()):
+        if not (HOME / "python" / "lib" / name).exists():  # a private Python's own folder is searched at run time
+            sys.stderr.write(f"ВНИМАНИЕ: в основе нет {name}, без неё не загрузится {user}\n")
     libc = next((path for path in found if path.name == "libc.so.6"), None)
     if libc is not None:
         found |= {
