@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from appliance.errors import SettingsError
+from appliance.kek.secret_files import is_credential
 
 KEY_SIZE = 32  # bytes of a raw key
 
@@ -24,11 +25,11 @@ def write_secret(path: Path, secret: bytes) -> None:
 def read_secret(path: Path, *, size: int | None = None) -> bytes:
     """A secret's bytes. Raises SettingsError in Russian: no file, no right to read, readable by others, empty, wrong size."""
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
         secret = path.read_bytes()
     except OSError as error:
         raise SettingsError((f"`{path}`: файл ключа не читается ({error.strerror}); проверьте путь и права",)) from None
-    if stat.S_IMODE(mode) & 0o077:
+    if stat.S_IMODE(status.st_mode) & (0o037 if is_credential(path, status) else 0o077):
         raise SettingsError((f"`{path}`: файл ключа доступен не только владельцу; выполните `chmod 600 {path}`",))
     if not secret.strip():
         raise SettingsError((f"`{path}`: файл ключа пуст",))

@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 import uvicorn
 import uvloop
 from litestar import Litestar
+from litestar.types import Message, Receive, Scope, Send
 
 from appliance.app import create_app
 from appliance.commands.options import chosen, fail, with_settings
@@ -23,10 +25,12 @@ from appliance.errors import GatewayError, SettingsError
 from appliance.first_run import create_keys, missing_keys
 from appliance.service import Service
 from appliance.settings import Settings, problems
+from appliance.systemd import Notifier, inherited_sockets
 from audit import AuditError
 from policies import PoliciesError
 from providers import EmbeddedSettings, ProviderError, TestingSettings
 
+_LINGER = 2.0  # seconds
 _LOG = logging.getLogger("appliance")
 
 
@@ -72,22 +76,39 @@ def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 async def _serve(settings: Settings) -> None:
-    sockets = [_listen(settings)]
+    notifier = Notifier()
+    inherited = _inherited()
+    sockets = inherited or [_listen(settings)]
     app = create_app(settings)
+    draining = _Draining(app)
     config = uvicorn.Config(
-        app,
+        draining,
+        interface="asgi3",
         lifespan="off",  # ours is entered here, so that what cannot be opened is told in our own words
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=settings.server.drain_seconds,
     )
-    server = _Server(config, settings, app)
+    server = _Server(config, settings, app, notifier, draining, linger=_LINGER if inherited else 0.0)
     async with app.lifespan():
         # What is loaded by now stays for ever: the collector need not walk it again while a request waits (measured: up to 76 ms).
         gc.collect()
         gc.freeze()
-        await server.serve(sockets=sockets)
+        watched = asyncio.create_task(notifier.keep_alive())
+        try:
+            await server.serve(sockets=sockets)
+        finally:
+            watched.cancel()
+
+
+def _inherited() -> list[socket.socket]:
+    try:
+        return inherited_sockets()
+    except OSError as error:
+        fail(
+            f"сокет, переданный systemd, не принимает соединений ({error.strerror or error}); проверьте appliance.socket"
+        )
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -104,13 +125,45 @@ def _listen(settings: Settings) -> socket.socket:
     return listening
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn's server with signals that only ask it to stop: the process ends after our lifespan has closed, not by the signal."""
+class _Draining:
+    """The application; once `begun`, each answer asks its client to take another connection for the next request."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, app: Litestar) -> None:
+    def __init__(self, app: Litestar) -> None:
+        self.begun = False
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            if self.begun and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server with signals that only ask it to stop: the process ends after our lifespan has closed, not by the signal.
+
+    Where systemd holds the listening socket, connections that are open stay for `linger` seconds more: a request that was on its way
+    as we were told to stop is answered, and new connections wait for the next process.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        app: Litestar,
+        notifier: Notifier,
+        draining: _Draining,
+        *,
+        linger: float,
+    ) -> None:
         super().__init__(config)
         self._settings = settings
         self._app = app
+        self._notifier = notifier
+        self._draining = draining
+        self._linger = linger
         self._reloads: set[asyncio.Future[None]] = set()
 
     @contextmanager
@@ -128,7 +181,7 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _reload(self) -> None:
-        task = asyncio.ensure_future(_reload_policy(self._app.state.service))
+        task = asyncio.ensure_future(_reload_policy(self._app.state.service, self._notifier))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
@@ -137,15 +190,30 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and sockets:
             _greet(self._settings, sockets[0].getsockname()[1])
+            self._notifier.ready("принимает запросы")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, let what is under way end, then close."""
+        self._notifier.stopping("заканчивает начатые ответы")
+        for server in self.servers:
+            server.close()
+        self._draining.begun = True
+        end = time.monotonic() + self._linger
+        while self.server_state.connections and time.monotonic() < end and not self.force_exit:  # noqa: ASYNC110  (uvicorn's set)
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
 
-async def _reload_policy(service: Service) -> None:
+async def _reload_policy(service: Service, notifier: Notifier) -> None:
+    notifier.reloading()
     try:
         policy, _ = await service.officers.reload()
     except GatewayError as error:
         _LOG.error("%s", error)
     else:
         _LOG.warning("действует политика %s, %s", policy.version, policy.digest)
+    finally:
+        notifier.ready("принимает запросы")
 
 
 def _greet(settings: Settings, port: int) -> None:

@@ -25,7 +25,7 @@ def read_private(path: Path, what: str, *, credentials: Path | None = None) -> b
             content = file.read(_MAX + 1) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
         raise KeyFileError(f"`{path}`: {what} не читается ({error.strerror}); проверьте путь и права") from None
-    open_bits = 0o037 if _is_credential(path, status, credentials) else 0o077
+    open_bits = 0o037 if is_credential(path, status, credentials) else 0o077
     if stat.S_IMODE(status.st_mode) & open_bits:
         raise KeyFileError(f"`{path}`: {what} доступен не только владельцу; выполните `chmod 600 {path}`")
     if not content.strip():
@@ -63,7 +63,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_credential(path: Path, status: os.stat_result, credentials: Path | None) -> bool:
+def is_credential(path: Path, status: os.stat_result, credentials: Path | None = None) -> bool:
+    """Whether systemd put this file where only one unit reads it."""
     folder = path.parent
     if folder != credentials and folder.parent != _CREDENTIALS:
         return False

@@ -11,7 +11,7 @@ from msgspec import Meta
 from appliance.kek.secret_files import read_private
 from audit import KEK_SIZE, KeyFileError
 
-_UNIT = Path("/run/credentials/llm-appliance.service")
+_UNIT = Path("/run/credentials/appliance.service")
 
 
 class SystemdKek(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="systemd"):
