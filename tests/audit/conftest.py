@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 
 from audit import AuditLog, Entry, LogSettings, Receipt, create_kek, create_signing_key, export_bundle
 
-hypothesis_settings.register_profile("storm", max_examples=5000)  # `make test-audit-storm`
+hypothesis_settings.register_profile("storm", max_examples=5000, deadline=None)  # `make test-audit-storm`
 ORIGIN = "log.test/audit"
 Fill = Callable[[LogSettings, Iterable[Entry]], list[Receipt]]
 

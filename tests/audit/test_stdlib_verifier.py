@@ -808,6 +808,7 @@ def test_the_wrong_key_file_verifies_nothing(made: Made, bench: Bench, key: str,
     assert code == 2 or findings(report)[0] == finding
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_truncation_and_every_lost_or_moved_section_is_found(whole: Made, bench: Bench) -> None:
     sections = whole.sections()
     content = framed(sections)
@@ -828,6 +829,7 @@ def test_every_truncation_and_every_lost_or_moved_section_is_found(whole: Made, 
                 assert bench.bundle(other)[0] == 1, (at, tag, number)
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_byte_matters(bench: Bench) -> None:
     made = made_log(2)
     made.opened = {1: made.records[1].key}
@@ -1128,6 +1130,7 @@ def test_a_damage_of_a_single_record_is_found_and_named(made: Made, bench: Bench
     assert (code, report["ok"], report.get("finding", "format")) == (1, False, finding)
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_byte_of_a_single_record_matters(bench: Bench) -> None:
     made = made_log(3)
     good = json.dumps(document_of(made, 1, proof=proof_of(made, 1, 3)), indent=1).encode()
@@ -1407,6 +1410,7 @@ def sections_of(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("which", ["whole", "part"])
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_both_verifiers_agree_on_every_section_lost_moved_cut_or_altered(
     product: Product, tmp_path: Path, which: str
 ) -> None:

@@ -111,6 +111,7 @@ async def test_an_empty_log_passes_and_a_running_one_too(settings: LogSettings, 
     assert "Журнал цел" in explain(report)
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_flipped_bit_of_a_bundle_is_found(exported: Exported, tmp_path: Path) -> None:
     _, bundle, vkey = exported
     content = bytearray(bundle.read_bytes())
@@ -137,6 +138,7 @@ def found_whole(path: Path, vkey: str) -> bool:
         return False
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_truncation_and_any_addition_is_found(exported: Exported, tmp_path: Path) -> None:
     _, bundle, vkey = exported
     content = bundle.read_bytes()

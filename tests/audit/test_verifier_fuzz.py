@@ -210,6 +210,7 @@ def test_a_damaged_record_passes_only_as_itself(made: Made, tmp_path: Path, data
 
 @FUZZ
 @given(st.data())
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_a_damaged_file_of_an_export_folder_is_found(made: Made, data: st.DataObject) -> None:
     files = sorted(
         path

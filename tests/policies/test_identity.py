@@ -220,6 +220,7 @@ def test_no_two_values_share_a_placeholder_whoever_they_denote(names: list[str])
     )
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_many_namesakes_cost_no_more_each_than_a_few() -> None:
     fresh = itertools.count()
 

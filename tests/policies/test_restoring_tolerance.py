@@ -196,6 +196,7 @@ def test_every_split_gives_the_same(answer: str, places: list[int], json_strings
         assert cut(answer, chosen, vault, json_strings=json_strings) == (whole, counted)
 
 
+@pytest.mark.no_cover  # many thousand times the same lines
 def test_every_split_of_everything_at_once_gives_the_same() -> None:
     for json_strings, stand_ins, separator in itertools.product((False, True), (False, True), (" ", "", "\n")):
         vault = filled(stand_ins=stand_ins)
