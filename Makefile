@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MODEL ?= default
 LOCAL_MODEL_PATH ?=
 
-.PHONY: bundle bundle-keys bundle-lock bundle-image test-bundle run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help
+.PHONY: bundle bundle-keys bundle-lock bundle-image test-bundle run setup setup-dev test test-audit-storm check lint demo bench slow conformance nightly train-names compare-pii leak-benchmark lock clean help test-install lint-ansible ansible-lock
 
 help:
 	@grep -E '^# (make|MODEL)' Makefile
@@ -165,10 +165,26 @@ bundle-image:
 test-bundle: setup-dev $(VENV)-bundle/.ready
 	$(BIN)/python -m pytest -q -m slow tests/install/test_bundle.py
 
+# The role on clean servers with a real systemd and no network (root; apt-get install mmdebstrap systemd-container openssh-client): minutes.
+test-install: setup-dev $(VENV)-bundle/.ready $(VENV)-ansible/.ready
+	$(BIN)/python -m pytest -v -m slow tests/install/test_lifecycle.py
+
+lint-ansible: $(VENV)-ansible/.ready
+	cd ansible && PATH="$(CURDIR)/$(VENV)-ansible/bin:$$PATH" ansible-lint --offline
+	cd ansible && PATH="$(CURDIR)/$(VENV)-ansible/bin:$$PATH" ansible-playbook --syntax-check playbooks/*.yml
+
+$(VENV)-ansible/.ready: ansible/controller.lock
+	@$(PYTHON) -m venv $(VENV)-ansible
+	@$(VENV)-ansible/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 $(VENV)-bundle/.ready: ansible/bundle/tools.lock
 	@$(PYTHON) -m venv $(VENV)-bundle
 	@$(VENV)-bundle/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+ansible-lock:
+	cd ansible && uv pip compile controller.in --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make ansible-lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o controller.lock
 
 bundle-lock:
 	cd ansible/bundle && uv pip compile tools.in --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make bundle-lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tools.lock
@@ -184,4 +200,4 @@ lock:
 	uv pip compile tests/bench/leaks/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "$$(date -u -d '7 days ago' +%Y-%m-%d)" -o tests/bench/leaks/requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals $(VENV)-leaks $(VENV)-bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-openai2 $(VENV)-langchain $(VENV)-agents $(VENV)-train $(VENV)-rivals $(VENV)-leaks $(VENV)-bundle $(VENV)-ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
