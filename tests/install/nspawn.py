@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOTS = Path(os.environ.get("INSTALL_ROOTS", "/var/tmp/appliance-roots"))  # noqa: S108  (a cache of public packages)
@@ -111,8 +111,9 @@ def _leader(outside: subprocess.Popen[bytes]) -> int:
         assert outside.poll() is None, "the container did not start"
         found = subprocess.run(["pgrep", "-P", str(outside.pid)], capture_output=True, text=True).stdout.split()
         for each in found:
-            if Path(f"/proc/{each}/comm").read_text().strip() == "systemd":
-                return int(each)
+            with suppress(FileNotFoundError):  # one that is gone again
+                if Path(f"/proc/{each}/comm").read_text().strip() == "systemd":
+                    return int(each)
         time.sleep(0.1)
     raise AssertionError("no systemd in the container")
 
