@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -72,6 +73,32 @@ def test_a_backup_is_made_while_requests_run_and_put_back_whole(installed: Insta
     report = verify_file(installed.settings.log.path, Trust(public, breaks=(1,)))
     assert (report.ok, report.breaks) == (True, (1,))
     assert not [path for path in installed.settings.log.path.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_in_a_folder_copies_are_named_by_time_and_old_ones_go(installed: Installed, tmp_path: Path) -> None:
+    asked(installed)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("stays")
+    for year in (2019, 2020):
+        (folder / f"appliance-{year}0101T000000Z.age").write_text("")
+    assert "Убрана старая" in run(installed, "backup", folder, "--keep", 2)
+    assert len(list(folder.glob("appliance-20[12]*.age"))) == 2
+    assert (folder / "appliance-20200101T000000Z.age").exists()
+    assert (folder / "notes.txt").exists()
+    assert "каталог" in run(installed, "backup", tmp_path / "one.age", "--keep", 2, code=2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_notes_the_service_can_read(installed: Installed, tmp_path: Path) -> None:
+    asked(installed)
+    state = installed.settings.state
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 4321, 4321)
+    run(installed, "backup", tmp_path / "one.age")
+    noted = list(installed.settings.readings.rglob("*"))
+    assert noted
+    assert {path.stat().st_uid for path in (installed.settings.readings, *noted)} == {4321}
 
 
 def test_a_loss_is_named_and_refused_until_somebody_answers_for_it(installed: Installed, tmp_path: Path) -> None:

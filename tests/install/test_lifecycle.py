@@ -210,6 +210,15 @@ def test_from_an_empty_server_to_an_empty_server(publisher: Publisher, tmp_path:
         assert administrator.records() > before
         assert administrator.chat() == "chat.completion"
         (backup,) = Path(server.root, "var/backups/appliance").iterdir()
+        assert "appliance-backup.timer" in run("systemctl", "list-timers", "--no-pager")
+        run("systemctl", "start", "appliance-backup.service")
+        assert len(list(Path(server.root, "var/backups/appliance").iterdir())) == 2
+        # What root noted of it, the service has recorded.
+        run(
+            "sh",
+            "-c",
+            "for i in $(seq 60); do ls /var/lib/appliance/readings/*.json 2>/dev/null || exit 0; sleep 1; done; exit 1",
+        )
 
         broken = publisher.later("0.1.2", ("appliance/commands/serve.py", b"raise SystemExit('broken on purpose')\n"))
         early = play("install", appliance_bundle=str(broken))
