@@ -108,4 +108,4 @@ def test_the_environment_is_not_read(path: Path) -> None:
 
     # Handed on to a child process in these, never read for a setting.
     # and what systemd says of the sockets and the ear that it gave us.
-    assert not read or path.name in {"engine.py", "embedded.py", "weights.py", "systemd.py"}
+    assert not read or path.name in {"engine.py", "embedded.py", "weights.py", "systemd.py", "broker.py"}
