@@ -7,8 +7,8 @@ on its list, it does not connect to; of TLS it reads the ClientHello (RFC 8446 s
 has to be that of the list. It sees no more than that: TLS ends in the process that asked.
 
 FILE is JSON: `socket` (path; not needed where systemd gives the socket), `clients` (users, by name or number), `allow`: a list of
-`host`, `port`, `tls` (true unless said otherwise), `local` (whether its address may be this machine's or a neighbour's; an address that
-is listed as such may); `resolve`: host → address, asked before the resolver; `seconds` (of a connection attempt and of a ClientHello, 10),
+`host`, `port`, `tls` (true unless said otherwise), `local` (a name has to lead to inner addresses only, else to none of them: neither does a
+local recipient move out nor is a neighbour reached under a foreign name; an address that is listed is taken as it is); `resolve`: host → address, asked before the resolver; `seconds` (of a connection attempt and of a ClientHello, 10),
 `idle_seconds` (without a byte either way, 900), `connections` (512).
 """
 
@@ -230,8 +230,8 @@ class Broker:
         except (OSError, TimeoutError):
             raise RefusedError("имя не разрешается", "502 Bad Gateway") from None
         for address in addresses:
-            if not (allowed.local or is_address(host)) and not ipaddress.ip_address(address).is_global:
-                failure = "имя ведёт на внутренний адрес"
+            if not is_address(host) and ipaddress.ip_address(address).is_global == allowed.local:
+                failure = "имя ведёт наружу" if allowed.local else "имя ведёт на внутренний адрес"
                 continue
             try:
                 return await asyncio.wait_for(asyncio.open_connection(address, allowed.port), self._config.seconds)

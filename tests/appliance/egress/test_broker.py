@@ -68,10 +68,12 @@ class Way:
             {"host": "127.0.0.1", "port": self.tls.port},
             {"host": "api.example", "port": self.tls.port, "local": True},
             {"host": "rebound.example", "port": self.tls.port},
+            {"host": "moved.example", "port": self.tls.port, "local": True},
             {"host": "log.example", "port": self.plain.port, "tls": False, "local": True},
             {"host": "127.0.0.1", "port": 9, "tls": False},
         ]
         names = dict.fromkeys(("api.example", "rebound.example", "log.example"), "127.0.0.1")
+        names["moved.example"] = "1.1.1.1"  # never connected to
         said = {"socket": str(self.path), "clients": [os.geteuid()], "allow": allow, "resolve": names, **changes}
         (folder / "broker.json").write_text(json.dumps(said))
         command = [sys.executable, "-I", "-S", str(PROGRAM), "--config", str(folder / "broker.json")]
@@ -151,6 +153,7 @@ def test_what_is_allowed_goes_through_whole_and_tls_is_the_clients(way: Way) -> 
         ("127.1:{tls}", 400),
         ("апи.example:{tls}", 400),
         ("rebound.example:{tls}", 502),
+        ("moved.example:{tls}", 502),
         ("127.0.0.1:9", 502),
     ],
 )
