@@ -6,10 +6,11 @@ It is asked over a UNIX socket, by processes of the named users only: `CONNECT h
 on its list, it does not connect to; of TLS it reads the ClientHello (RFC 8446 section 4.1.2) before a byte goes out, and the name in it
 has to be that of the list. It sees no more than that: TLS ends in the process that asked.
 
-FILE is JSON: `socket` (path; not needed where systemd gives the socket), `clients` (users, by name or number), `allow`: a list of
-`host`, `port`, `tls` (true unless said otherwise), `local` (a name has to lead to inner addresses only, else to none of them: neither does a
-local recipient move out nor is a neighbour reached under a foreign name; an address that is listed is taken as it is); `resolve`: host → address, asked before the resolver; `seconds` (of a connection attempt and of a ClientHello, 10),
-`idle_seconds` (without a byte either way, 900), `connections` (512).
+FILE is JSON: `socket` (path; not needed where systemd gives the socket), `clients` (users, by name or number), `allow`: a list of `host`,
+`port`, `tls` (true unless said otherwise), `local` (a name has to lead to inner addresses only, else to none of them: neither does a local
+recipient move out nor is a neighbour reached under a foreign name; an address that is listed is taken as it is); `resolve`: host →
+address, asked before the resolver; `seconds` (of a connection attempt and of a ClientHello, 10), `idle_seconds` (without a byte either way,
+900), `connections` (512).
 """
 
 from __future__ import annotations
