@@ -21,6 +21,7 @@ class _Lazy(click.Group):
         "chat": "chat_command",
         "demo": "demo_command",
         "doctor": "doctor_command",
+        "egress": "egress_group",
         "keys": "keys_group",
         "model": "model_group",
         "pii": "pii_group",

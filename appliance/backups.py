@@ -119,7 +119,7 @@ class Opened:
         seen += [(self._root.log.open_checkpoint(note), where) for note, where in outside]
         for witness in settings.audit.witnesses if ask else ():
             if isinstance(witness, C2spSettings):
-                size = size_seen(witness, Submission(own.size, (), self._copied.note))
+                size = size_seen(witness, Submission(own.size, (), self._copied.note), settings.broker)
                 if size > own.size:
                     seen.append((Checkpoint(own.origin, size, bytes(32)), f"свидетель {witness.url}"))
         newest, by = max(seen, key=lambda each: each[0].size)

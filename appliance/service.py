@@ -226,7 +226,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             await aside.bring_in()
         orphans, erasures = await _close_orphans(log)
         detector = await stack.enter_async_context(Detector.open(settings.detector))
-        providers = {each.name: await stack.enter_async_context(open_provider(each)) for each in settings.providers}
+        providers = {
+            each.name: await stack.enter_async_context(open_provider(each, settings.broker))
+            for each in settings.providers
+        }
         board = HealthBoard([route.id for route in routes], settings.router.health)
         inspector = Inspector(governance, detector, pseudonyms)
         recorder = Recorder(log, governance, detector.version, aside)
@@ -262,7 +265,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             aside,
             scrubber,
         )
-        streams = [Stream(sink, log, settings.audit.origin, settings.state / "siem") for sink in settings.siem]
+        streams = [
+            Stream(sink, log, settings.audit.origin, settings.state / "siem", settings.broker) for sink in settings.siem
+        ]
         service = Service(settings, keyring, surfaces, log, providers, streams)
         code = await asyncio.to_thread(digest_of_code)
         await log.append(entry(_booted(policy, detector, tuple(route.id for route in routes), log, orphans, code)))
@@ -292,10 +297,10 @@ def _witnesses(settings: Settings, log: AuditLog, recorder: Recorder) -> Witness
     for each in audit.witnesses:
         match each:
             case C2spSettings():
-                witnesses.append(C2spWitness(each, audit.witness_seconds))
+                witnesses.append(C2spWitness(each, audit.witness_seconds, settings.broker))
             case TsaSettings():
                 slot = 1 + sum(isinstance(one, TsaWitness) for one in witnesses)
-                witnesses.append(TsaWitness(each, settings.timestamps, slot, clock))
+                witnesses.append(TsaWitness(each, settings.timestamps, slot, clock, settings.broker))
             case FileSettings():
                 witnesses.append(NoteFile(each, clock))
             case SiemSettings():

@@ -96,6 +96,13 @@ class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_file: Path | None = None
 
 
+class EgressSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How connections leave: through the egress broker whose socket is named, else from the service itself."""
+
+    broker: Path | None = None
+    inside: tuple[str, ...] = ()  # names that look public and lead to addresses of the company
+
+
 class WhenBlocked(StrEnum):
     """What may happen to requests while the log cannot write, for a reason that passes."""
 
@@ -163,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: tuple[ProviderSettings, ...] = ()
     backup: BackupSettings = BackupSettings()
     siem: tuple[SinkSettings, ...] = ()
+    egress: EgressSettings = EgressSettings()
     router: RouterSettings = RouterSettings()
     aliases: tuple[AliasSettings, ...] = ()
     pseudonym_key_file: Path | None = None
@@ -178,7 +186,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_bytes=self.audit.max_bytes,
             subject_keys_file=self.audit.subject_keys_file,
             epoch_key_file=self.audit.epoch_key_file,
-            kek=kek_source(self.audit.kek, self.kek_file, self.audit.origin),
+            kek=kek_source(self.audit.kek, self.kek_file, self.audit.origin, broker=self.broker),
             reserve_bytes=self.audit.reserve_bytes,
             side_file=self.audit.side_file,
             side_bytes=self.audit.side_bytes,
@@ -188,6 +196,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def kek_file(self) -> Path:
         """The plain file of the log's key-encryption key, for the kind `file`; subjects' keys lie beside it whatever the kind."""
         return self.audit.kek_file or self.state / "keys" / "audit.kek"
+
+    @property
+    def broker(self) -> str:
+        """The socket of the egress broker; "" where connections are made from here."""
+        return str(self.egress.broker or "")
 
     @property
     def readings(self) -> Path:

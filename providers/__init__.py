@@ -18,6 +18,7 @@ from providers.chat import (
     Usage,
     collect,
 )
+from providers.egress import BrokerError, Place, connect, connect_now, place_of
 from providers.embedded import EmbeddedSettings
 from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
@@ -58,7 +59,7 @@ from providers.ollama import OllamaSettings
 from providers.openai_compatible import OpenAICompatibleSettings
 from providers.prices import Cost, PriceList, Tariff, TokenEstimator, load_tariffs
 from providers.protocol import Check, Embedder, Examinable, Provider, Readiness
-from providers.registry import ProviderSettings, address_of, check_provider, open_provider, vendor_of
+from providers.registry import ProviderSettings, check_provider, open_provider, places_of, vendor_of
 from providers.router import ModelSettings, Residency, Route, Task, matching, routes_of
 from providers.strategy import Candidate, Choice, Strategy, backoff, order
 from providers.testing import TestingSettings
@@ -67,6 +68,7 @@ from providers.yandexgpt import YandexGPTSettings
 __all__ = [
     "AliasSettings",
     "AuthenticationFailedError",
+    "BrokerError",
     "Candidate",
     "ChatRequest",
     "ChatResponse",
@@ -105,6 +107,7 @@ __all__ = [
     "OpenAICompatibleSettings",
     "PaymentRequiredError",
     "PermissionDeniedError",
+    "Place",
     "PriceList",
     "Provider",
     "ProviderError",
@@ -140,16 +143,19 @@ __all__ = [
     "WeightsError",
     "WrongDigestError",
     "YandexGPTSettings",
-    "address_of",
     "backoff",
     "check_provider",
     "collect",
+    "connect",
+    "connect_now",
     "explain",
     "is_private_host",
     "load_tariffs",
     "matching",
     "open_provider",
     "order",
+    "place_of",
+    "places_of",
     "problems_of_aliases",
     "routes_of",
     "vendor_of",

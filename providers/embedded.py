@@ -1,9 +1,10 @@
-"""The model inside the appliance: llama.cpp beside us on the loopback, for demonstrations, tests and a last resort."""
+"""The model inside the appliance: llama.cpp beside us on a UNIX socket, for demonstrations, tests and a last resort."""
 
 import asyncio
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
@@ -18,14 +19,14 @@ from providers import engine
 from providers.chat import ChatRequest, Chunk
 from providers.engine import EngineOrder, EngineReport
 from providers.errors import ModelLoadingError, UnusableSettingsError
-from providers.exchange import Timeouts, open_session
+from providers.exchange import Timeouts, open_local_session
 from providers.openai_compatible import OpenAICompatible
 from providers.protocol import Readiness
 from providers.router import ModelSettings, ProviderName, Residency
 
 # A prompt token costs some 18 ms on two cores: the first byte of a full context takes more than a minute.
 TIMEOUTS: Final = Timeouts(connect=5.0, first_byte=300.0, idle=120.0, total=1800.0)
-# llama.cpp promises keep-alive and closes after every stream; a new loopback connection costs nothing beside a token.
+# llama.cpp promises keep-alive and closes after every stream; a new connection costs nothing beside a token.
 KEEPALIVE: Final = 0.0
 
 
@@ -108,7 +109,10 @@ class Embedded:
 
     async def _serve(self) -> bool:
         """Start an engine and wait for its end. False when it never got as far as answering."""
-        key = secrets.token_urlsafe(32)
+        with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as folder:  # of mode 0700
+            return await self._serve_at(f"{folder}/engine.sock", secrets.token_urlsafe(32))
+
+    async def _serve_at(self, socket: str, key: str) -> bool:
         process = await asyncio.create_subprocess_exec(
             # -I: neither the environment nor the working directory decides what the engine imports.
             sys.executable,
@@ -121,12 +125,11 @@ class Embedded:
         )
         self.process_id = process.pid
         try:
-            address = await _ordered(process, self._order(key))
-            if not address:
+            if not await _ordered(process, self._order(socket, key)):
                 return False
-            async with open_session(tls=None, inside=True, keepalive=KEEPALIVE, timeouts=TIMEOUTS) as session:
+            async with open_local_session(socket, keepalive=KEEPALIVE, timeouts=TIMEOUTS) as session:
                 headers = {"Authorization": f"Bearer {key}"}
-                self._client = OpenAICompatible(self.name, session, URL(address) / "v1", headers, TIMEOUTS)
+                self._client = OpenAICompatible(self.name, session, URL("http://engine/v1"), headers, TIMEOUTS)
                 self._state = Readiness(ready=True)
                 await process.wait()
             return True
@@ -137,9 +140,10 @@ class Embedded:
                 process.kill()  # it holds nothing that a gentler end would save
             await process.wait()
 
-    def _order(self, key: str) -> EngineOrder:
+    def _order(self, socket: str, key: str) -> EngineOrder:
         settings = self._settings
         return EngineOrder(
+            socket=socket,
             model_file=settings.model_file,
             alias=settings.name,
             api_key=key,
@@ -160,15 +164,15 @@ def cpu_problem(cpuinfo: str) -> str:
     return "встроенному движку нужен процессор с AVX2; на этой машине выберите другого поставщика"
 
 
-async def _ordered(process: asyncio.subprocess.Process, order: EngineOrder) -> str:
-    """Hand the order over and wait for the address, "" when the process ended or refused instead."""
+async def _ordered(process: asyncio.subprocess.Process, order: EngineOrder) -> bool:
+    """Hand the order over and wait for the engine to listen; false when the process ended or refused instead."""
     if process.stdin is None or process.stdout is None:  # pragma: no cover - for the type checker: it has both pipes
         raise AssertionError("the engine is started with pipes")
     with suppress(ConnectionError):
         process.stdin.write(msgspec.json.encode(order) + b"\n")
         await process.stdin.drain()
     line = await process.stdout.readline()
-    return msgspec.json.decode(line, type=EngineReport).address if line else ""
+    return bool(line) and msgspec.json.decode(line, type=EngineReport).listens
 
 
 def _residency_problems(settings: EmbeddedSettings) -> list[str]:

@@ -13,8 +13,9 @@ from msgspec import Struct
 
 
 class EngineOrder(Struct, frozen=True):
-    """`api_key` comes through the pipe, so that neither the process list nor the environment shows it."""
+    """`socket` is the path to listen on. `api_key` comes through the pipe: neither the process list nor the environment shows it."""
 
+    socket: str
     model_file: str
     alias: str
     api_key: str
@@ -24,15 +25,15 @@ class EngineOrder(Struct, frozen=True):
 
 
 class EngineReport(Struct, frozen=True):
-    """Where the engine listens, or "" when the model could not be loaded."""
+    """Whether the engine listens; false when the model could not be loaded."""
 
-    address: str
+    listens: bool
 
 
 def main(orders: IO[bytes], reports: IO[bytes]) -> None:
     order = msgspec.json.decode(orders.readline(), type=EngineOrder)
     server = start(order)
-    reports.write(msgspec.json.encode(EngineReport(server.listening_address if server else "")) + b"\n")
+    reports.write(msgspec.json.encode(EngineReport(server is not None)) + b"\n")
     reports.flush()
     if server:
         orders.read()
@@ -45,8 +46,7 @@ def start(order: EngineOrder) -> Any | None:  # noqa: ANN401 - xllamacpp ships n
     params = xllamacpp.CommonParams()
     params.model.path = order.model_file
     params.model_alias = [order.alias]
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.hostnames = [order.socket]  # no port: other users of the machine cannot even knock
     params.api_keys = [order.api_key]
     params.n_ctx = order.n_ctx
     params.n_parallel = order.n_parallel

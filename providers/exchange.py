@@ -5,7 +5,7 @@ import io
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from yarl import URL
 
 from providers.addresses import PrivateResolver
+from providers.egress import BrokerConnector
 from providers.errors import (
     CLIENT_ERRORS,
     MalformedReplyError,
@@ -42,13 +43,19 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
 
 @asynccontextmanager
 async def open_session(
-    *, tls: ssl.SSLContext | None, inside: bool, keepalive: float, timeouts: Timeouts
+    *, tls: ssl.SSLContext | None, inside: bool, keepalive: float, timeouts: Timeouts, broker: str = ""
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """The one kind of HTTP session we use. `inside`: no connection leaves the company's network.
 
     The environment's proxies are ignored, cookies are dropped, and TLS verification cannot be switched off.
-    `keepalive` is in seconds; 0 makes a connection for each request.
+    `keepalive` is in seconds; 0 makes a connection for each request. `broker`: the socket of the egress broker, that every
+    connection is asked of; "": they are made from here.
     """
+    if broker:
+        pool = BrokerConnector(broker, tls=tls, inside=inside, force_close=not keepalive, keepalive=keepalive or None)
+        async with _session(pool, timeouts) as session:
+            yield session
+        return
     resolver = PrivateResolver() if inside else None
     connector = aiohttp.TCPConnector(
         limit=0,  # how many requests run at once is the appliance's decision, not a hidden queue's
@@ -58,16 +65,29 @@ async def open_session(
         resolver=resolver,
     )
     try:
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
-        ) as session:
+        async with _session(connector, timeouts) as session:
             yield session
     finally:
         if resolver:
             await resolver.close()
+
+
+def open_local_session(
+    socket: str, *, keepalive: float, timeouts: Timeouts
+) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    """As `open_session`, to a server on this machine that listens on this UNIX socket: whatever the URL's host, it is asked."""
+    return _session(aiohttp.UnixConnector(socket, limit=0, keepalive_timeout=keepalive), timeouts)
+
+
+def _session(
+    connector: aiohttp.BaseConnector, timeouts: Timeouts
+) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+    )
 
 
 @asynccontextmanager

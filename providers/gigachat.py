@@ -18,6 +18,7 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk, FinishReason
+from providers.egress import Place, place_of
 from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
@@ -85,7 +86,7 @@ class GigaChatSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 
 @asynccontextmanager
-async def open_gigachat(settings: GigaChatSettings) -> AsyncIterator["GigaChat"]:
+async def open_gigachat(settings: GigaChatSettings, broker: str = "") -> AsyncIterator["GigaChat"]:
     """Reads every file once, now, and asks for no token yet. Raises UnusableSettingsError naming the first thing wrong."""
     problems = await asyncio.to_thread(_refusals, settings)
     if problems:
@@ -96,10 +97,12 @@ async def open_gigachat(settings: GigaChatSettings) -> AsyncIterator["GigaChat"]
     except (OSError, ValueError):
         raise UnusableSettingsError(f"поставщик `{settings.name}`: его файлы изменились, пока он открывался") from None
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_session(settings, settings.base_url, tls, settings.keepalive))
+        session = await stack.enter_async_context(
+            _session(settings, settings.base_url, tls, settings.keepalive, broker)
+        )
         tokens = None
         if key:
-            auth = await stack.enter_async_context(_session(settings, settings.auth_url, tls, 0))
+            auth = await stack.enter_async_context(_session(settings, settings.auth_url, tls, 0, broker))
             tokens = TokenSource(auth, URL(settings.auth_url), key, timeouts=settings.timeouts)
         yield GigaChat(settings, session, tokens)
 
@@ -115,6 +118,12 @@ def problems_of_gigachat(settings: GigaChatSettings) -> list[str]:
                     f"поставщик `{settings.name}`: файл `{field}` открыт другим пользователям; выполните `chmod 400`"
                 )
     return problems
+
+
+def places_of_gigachat(settings: GigaChatSettings) -> list[Place]:
+    """Where connections of this provider go."""
+    addresses = [settings.base_url, *([settings.auth_url] if settings.credentials_file else ())]
+    return [place_of(each, inside=_is_inside(settings, each)) for each in addresses]
 
 
 class GigaChat:
@@ -322,11 +331,13 @@ _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIF
 
 
 def _session(
-    settings: GigaChatSettings, address: str, tls: ssl.SSLContext, keepalive: float
+    settings: GigaChatSettings, address: str, tls: ssl.SSLContext, keepalive: float, broker: str
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     plain = URL(address).scheme == "http"
     inside = _is_inside(settings, address)
-    return open_session(tls=None if plain else tls, inside=inside, keepalive=keepalive, timeouts=settings.timeouts)
+    return open_session(
+        tls=None if plain else tls, inside=inside, keepalive=keepalive, timeouts=settings.timeouts, broker=broker
+    )
 
 
 def _is_inside(settings: GigaChatSettings, address: str) -> bool:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk
+from providers.egress import Place, place_of
 from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
@@ -80,7 +81,7 @@ class OllamaSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
 
 @asynccontextmanager
-async def open_ollama(settings: OllamaSettings) -> AsyncIterator["Ollama"]:
+async def open_ollama(settings: OllamaSettings, broker: str = "") -> AsyncIterator["Ollama"]:
     """Reads the key and the CA file once, now. Raises UnusableSettingsError naming the first thing that is wrong."""
     # What is amiss with the key's file beyond being unreadable is for the check to say, not a reason to stay closed.
     if problems := problems_of_ollama(msgspec.structs.replace(settings, api_key_file="")):
@@ -94,7 +95,7 @@ async def open_ollama(settings: OllamaSettings) -> AsyncIterator["Ollama"]:
     url = URL(settings.base_url)
     tls = await asyncio.to_thread(tls_context, settings.ca_file) if url.scheme == "https" else None
     async with open_session(
-        tls=tls, inside=_is_inside(url), keepalive=settings.keepalive, timeouts=settings.timeouts
+        tls=tls, inside=_is_inside(url), keepalive=settings.keepalive, timeouts=settings.timeouts, broker=broker
     ) as session:
         yield Ollama(settings, session, headers)
 
@@ -110,6 +111,11 @@ def problems_of_ollama(settings: OllamaSettings) -> list[str]:
         ca_file=settings.ca_file,
     )
     return [*problems_of_openai_compatible(alike), *_path_problems(settings), *_model_problems(settings)]
+
+
+def places_of_ollama(settings: OllamaSettings) -> list[Place]:
+    """Where connections of this provider go."""
+    return [place_of(settings.base_url, inside=_is_inside(URL(settings.base_url)))]
 
 
 class Ollama:

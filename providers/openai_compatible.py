@@ -15,6 +15,7 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk
+from providers.egress import Place, place_of
 from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
@@ -79,7 +80,9 @@ class OpenAICompatibleSettings(
 
 
 @asynccontextmanager
-async def open_openai_compatible(settings: OpenAICompatibleSettings) -> AsyncIterator["OpenAICompatible"]:
+async def open_openai_compatible(
+    settings: OpenAICompatibleSettings, broker: str = ""
+) -> AsyncIterator["OpenAICompatible"]:
     """Reads the key and the CA file once, now. Raises UnusableSettingsError naming the first thing that is wrong."""
     problems = _refusals(settings)
     if problems:
@@ -90,7 +93,11 @@ async def open_openai_compatible(settings: OpenAICompatibleSettings) -> AsyncIte
         headers["Authorization"] = f"Bearer {await asyncio.to_thread(read_key, settings.api_key_file)}"
     tls = await asyncio.to_thread(tls_context, settings.ca_file) if url.scheme == "https" else None
     async with open_session(
-        tls=tls, inside=_is_inside(url, settings), keepalive=settings.keepalive, timeouts=settings.timeouts
+        tls=tls,
+        inside=_is_inside(url, settings),
+        keepalive=settings.keepalive,
+        timeouts=settings.timeouts,
+        broker=broker,
     ) as session:
         yield OpenAICompatible(settings.name, session, url, headers, settings.timeouts, settings)
 
@@ -107,6 +114,12 @@ def problems_of_openai_compatible(settings: OpenAICompatibleSettings) -> list[st
                 f"поставщик `{settings.name}`: файл `api_key_file` открыт другим пользователям; выполните `chmod 400`"
             )
     return problems
+
+
+def places_of_openai_compatible(settings: OpenAICompatibleSettings) -> list[Place]:
+    """Where connections of this provider go."""
+    address = _address(settings)
+    return [place_of(address, inside=_is_inside(URL(address), settings))]
 
 
 class OpenAICompatible:

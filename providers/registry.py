@@ -3,16 +3,26 @@
 from contextlib import AbstractAsyncContextManager
 from typing import assert_never
 
+from providers.egress import Place
 from providers.embedded import EmbeddedSettings, open_embedded, problems_of_embedded
 from providers.errors import UnusableSettingsError
-from providers.gigachat import GigaChatSettings, open_gigachat, problems_of_gigachat
-from providers.ollama import OllamaSettings, open_ollama, problems_of_ollama
-from providers.openai_compatible import OpenAICompatibleSettings, open_openai_compatible, problems_of_openai_compatible
-from providers.presets import presets
+from providers.gigachat import GigaChatSettings, open_gigachat, places_of_gigachat, problems_of_gigachat
+from providers.ollama import OllamaSettings, open_ollama, places_of_ollama, problems_of_ollama
+from providers.openai_compatible import (
+    OpenAICompatibleSettings,
+    open_openai_compatible,
+    places_of_openai_compatible,
+    problems_of_openai_compatible,
+)
 from providers.protocol import Provider
 from providers.router import Task, routes_of
 from providers.testing import TestingSettings, open_testing
-from providers.yandexgpt import YandexGPTSettings, base_url_of, open_yandexgpt, problems_of_yandexgpt
+from providers.yandexgpt import (
+    YandexGPTSettings,
+    open_yandexgpt,
+    places_of_yandexgpt,
+    problems_of_yandexgpt,
+)
 
 ProviderSettings = (
     GigaChatSettings
@@ -24,17 +34,20 @@ ProviderSettings = (
 )
 
 
-def open_provider(settings: ProviderSettings) -> AbstractAsyncContextManager[Provider]:
-    """Entering raises UnusableSettingsError; it never waits for an upstream or for a model to load."""
+def open_provider(settings: ProviderSettings, broker: str = "") -> AbstractAsyncContextManager[Provider]:
+    """Entering raises UnusableSettingsError; it never waits for an upstream or for a model to load.
+
+    `broker`: the socket of the egress broker that connections are asked of; "" without one.
+    """
     match settings:
         case OpenAICompatibleSettings():
-            return open_openai_compatible(settings)
+            return open_openai_compatible(settings, broker)
         case GigaChatSettings():
-            return open_gigachat(settings)
+            return open_gigachat(settings, broker)
         case YandexGPTSettings():
-            return open_yandexgpt(settings)
+            return open_yandexgpt(settings, broker)
         case OllamaSettings():
-            return open_ollama(settings)
+            return open_ollama(settings, broker)
         case EmbeddedSettings():
             return open_embedded(settings)
         case TestingSettings():
@@ -82,17 +95,18 @@ def vendor_of(settings: ProviderSettings) -> str:
     return preset or str(kind)
 
 
-def address_of(settings: ProviderSettings) -> str | None:
-    """The URL where requests go; None for a provider without a network."""
+def places_of(settings: ProviderSettings) -> list[Place]:
+    """Where connections of this provider go, its token service included. Raises ValueError: an address is none."""
     match settings:
         case OpenAICompatibleSettings():
-            preset = presets().get(settings.preset)
-            return settings.base_url or (preset.base_url if preset else "")
+            return places_of_openai_compatible(settings)
+        case GigaChatSettings():
+            return places_of_gigachat(settings)
         case YandexGPTSettings():
-            return base_url_of(settings)
-        case GigaChatSettings() | OllamaSettings():
-            return settings.base_url
+            return places_of_yandexgpt(settings)
+        case OllamaSettings():
+            return places_of_ollama(settings)
         case EmbeddedSettings() | TestingSettings():
-            return None
+            return []
         case _ as never:
             assert_never(never)

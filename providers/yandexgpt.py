@@ -17,6 +17,7 @@ from yarl import URL
 
 from providers.addresses import is_private_host
 from providers.chat import ChatRequest, Chunk, FinishReason
+from providers.egress import Place, place_of
 from providers.embedding import EmbeddingRequest, Embeddings
 from providers.errors import (
     CLIENT_ERRORS,
@@ -87,7 +88,7 @@ class YandexGPTSettings(
 
 
 @asynccontextmanager
-async def open_yandexgpt(settings: YandexGPTSettings) -> AsyncIterator["YandexGPT"]:
+async def open_yandexgpt(settings: YandexGPTSettings, broker: str = "") -> AsyncIterator["YandexGPT"]:
     """Reads every file once, now, and asks for no token yet. Raises UnusableSettingsError naming the first thing wrong."""
     problems = await asyncio.to_thread(_refusals, settings)
     if problems:
@@ -95,7 +96,7 @@ async def open_yandexgpt(settings: YandexGPTSettings) -> AsyncIterator["YandexGP
     async with AsyncExitStack() as stack:
         try:
             tls = await asyncio.to_thread(tls_context, settings.ca_file)
-            identity = await _identity(settings, tls, stack)
+            identity = await _identity(settings, tls, broker, stack)
         except (OSError, ValueError):
             raise UnusableSettingsError(
                 f"поставщик `{settings.name}`: его файлы изменились, пока он открывался"
@@ -103,7 +104,7 @@ async def open_yandexgpt(settings: YandexGPTSettings) -> AsyncIterator["YandexGP
         address = base_url_of(settings)
         inside = _is_inside(settings, address)
         session = await stack.enter_async_context(
-            _session(settings, address, tls, keepalive=settings.keepalive, inside=inside)
+            _session(settings, address, tls, keepalive=settings.keepalive, inside=inside, broker=broker)
         )
         yield YandexGPT(settings, session, identity)
 
@@ -133,6 +134,15 @@ class ApiKey(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "ApiKey(…)"
+
+
+def places_of_yandexgpt(settings: YandexGPTSettings) -> list[Place]:
+    """Where connections of this provider go."""
+    address = base_url_of(settings)
+    places = [place_of(address, inside=_is_inside(settings, address))]
+    if not settings.api_key_file:
+        places.append(place_of(_identity_url(settings), inside=_is_plain(_identity_url(settings))))
+    return places
 
 
 class YandexGPT:
@@ -413,25 +423,38 @@ def _is_inside(settings: YandexGPTSettings, address: str) -> bool:
     return URL(address).scheme == "http" or any(model.residency is Residency.LOCAL for model in settings.models)
 
 
+def _identity_url(settings: YandexGPTSettings) -> str:
+    return settings.iam_url if settings.iam_key_file else settings.metadata_url
+
+
+def _is_plain(address: str) -> bool:
+    """Whether a token service has to be inside. No prompt goes there, so with TLS it may stand outside even where the models are local."""
+    return URL(address).scheme == "http"
+
+
 def _is_vendors(host: str) -> bool:
     return host.lower().rstrip(".").endswith(_VENDOR_DOMAINS)
 
 
 def _session(
-    settings: YandexGPTSettings, address: str, tls: ssl.SSLContext, *, keepalive: float, inside: bool
+    settings: YandexGPTSettings, address: str, tls: ssl.SSLContext, *, keepalive: float, inside: bool, broker: str
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     plain = URL(address).scheme == "http"
-    return open_session(tls=None if plain else tls, inside=inside, keepalive=keepalive, timeouts=settings.timeouts)
+    return open_session(
+        tls=None if plain else tls, inside=inside, keepalive=keepalive, timeouts=settings.timeouts, broker=broker
+    )
 
 
-async def _identity(settings: YandexGPTSettings, tls: ssl.SSLContext, stack: AsyncExitStack) -> ApiKey | TokenSource:
+async def _identity(
+    settings: YandexGPTSettings, tls: ssl.SSLContext, broker: str, stack: AsyncExitStack
+) -> ApiKey | TokenSource:
     """Raises OSError, or ValueError."""
     if settings.api_key_file:
         return ApiKey(await asyncio.to_thread(read_key, settings.api_key_file))
-    address = settings.iam_url if settings.iam_key_file else settings.metadata_url
-    # No prompt goes there, so a token service may stand outside even where the models are local.
-    inside = URL(address).scheme == "http"
-    session = await stack.enter_async_context(_session(settings, address, tls, keepalive=0, inside=inside))
+    address = _identity_url(settings)
+    session = await stack.enter_async_context(
+        _session(settings, address, tls, keepalive=0, inside=_is_plain(address), broker=broker)
+    )
     if settings.metadata:
         return TokenSource(MetadataService(session, URL(address), timeouts=settings.timeouts).grant)
     key = await asyncio.to_thread(read_authorized_key, settings.iam_key_file)

@@ -63,7 +63,9 @@ def _of_provider(command: _F) -> _F:
 def status_command(settings_file: Path | None, state: Path, *, retry_pin: bool) -> None:
     """Откуда берётся ключ и открывает ли он журнал. Код выхода 2 — не открывает."""
     settings = chosen(settings_file, state)
-    source = kek_source(settings.audit.kek, settings.kek_file, settings.audit.origin, retry_pin=retry_pin)
+    source = kek_source(
+        settings.audit.kek, settings.kek_file, settings.audit.origin, broker=settings.broker, retry_pin=retry_pin
+    )
     click.echo(f"Ключ шифрования: {source.description}")
     if not isinstance(settings.audit.kek, FileKek) and settings.kek_file.exists():
         click.echo(f"Внимание: открытый файл ключа ещё лежит: `{settings.kek_file}` (keys seal --remove-plain)")
@@ -105,7 +107,7 @@ def seal_command(  # noqa: PLR0913  (one an option)
     """Запечатать ключ журнала: парольной фразой, в Vault или ключом токена. Сам ключ не меняется."""
     settings = chosen(settings_file, state)
     target = _target(kind, options, settings)
-    sealed = sealed_kek(target, settings.kek_file, settings.audit.origin)
+    sealed = sealed_kek(target, settings.kek_file, settings.audit.origin, broker=settings.broker)
     if sealed is None:
         raise AssertionError(kind)
     try:
@@ -136,11 +138,11 @@ def seal_command(  # noqa: PLR0913  (one an option)
 def rewrap_command(settings_file: Path | None, state: Path) -> None:
     """Vault: обновить печать до новой версии ключа transit. Ключ журнала Vault не покидает."""
     settings = chosen(settings_file, state)
-    sealed = sealed_kek(settings.audit.kek, settings.kek_file, settings.audit.origin)
+    sealed = sealed_kek(settings.audit.kek, settings.kek_file, settings.audit.origin, broker=settings.broker)
     if sealed is None or not isinstance(settings.audit.kek, VaultKek):
         fail('в настройках [audit.kek] не `kind = "vault"`: обновлять нечего')
     try:
-        sealed.replace(VaultSealer(settings.audit.kek).rewrap(sealed.inspect().seal))
+        sealed.replace(VaultSealer(settings.audit.kek, settings.broker).rewrap(sealed.inspect().seal))
     except AuditError as error:
         fail(str(error))
     click.echo(f"Печать обновлена и проверена: `{sealed.path}`")

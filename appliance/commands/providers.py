@@ -76,7 +76,7 @@ def check_command(name: str | None, settings_file: Path | None, state: Path, *, 
     if name is not None and name not in known:
         fail(f"поставщика `{name}` нет в настройках; есть: {', '.join(f'`{each}`' for each in known)}")
     asked = tuple(known.values()) if name is None else (known[name],)
-    results = asyncio.run(_examine_all(asked))
+    results = asyncio.run(_examine_all(asked, settings.broker))
     for each, checks in zip(asked, results, strict=True):
         if as_json:
             for check in checks:
@@ -86,13 +86,13 @@ def check_command(name: str | None, settings_file: Path | None, state: Path, *, 
     raise SystemExit(1 if any(check.passed is False for checks in results for check in checks) else 0)
 
 
-async def _examine_all(asked: Sequence[ProviderSettings]) -> list[tuple[Check, ...]]:
-    return await asyncio.gather(*(_examine(settings) for settings in asked))
+async def _examine_all(asked: Sequence[ProviderSettings], broker: str) -> list[tuple[Check, ...]]:
+    return await asyncio.gather(*(_examine(settings, broker) for settings in asked))
 
 
-async def _examine(settings: ProviderSettings) -> tuple[Check, ...]:
+async def _examine(settings: ProviderSettings, broker: str) -> tuple[Check, ...]:
     try:
-        async with open_provider(settings) as provider:
+        async with open_provider(settings, broker) as provider:
             if isinstance(provider, Examinable):
                 return await provider.examine()
             state = provider.readiness()

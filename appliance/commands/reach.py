@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from urllib.parse import urlsplit
 
+from appliance.egress.streams import open_stream
 from appliance.settings import Settings
-from providers import ProviderSettings, address_of
+from providers import Place, ProviderSettings, places_of
 
 _SECONDS = 10
 
@@ -18,20 +18,20 @@ def unreachable(settings: Settings) -> list[str]:
 
 
 async def _all(settings: Settings) -> list[str]:
-    asked = [(each, address) for each in settings.providers if (address := address_of(each))]
+    asked = [(provider, place) for provider in settings.providers for place in places_of(provider)]
     return [
-        problem for problem in await asyncio.gather(*(_problem(each, address) for each, address in asked)) if problem
+        problem
+        for problem in await asyncio.gather(*(_problem(each, place, settings.broker) for each, place in asked))
+        if problem
     ]
 
 
-async def _problem(provider: ProviderSettings, address: str) -> str:
-    url = urlsplit(address)
-    secure = url.scheme == "https"
-    place = f"поставщик `{provider.name}`: {url.hostname}:{url.port or (443 if secure else 80)}"
+async def _problem(provider: ProviderSettings, to: Place, broker: str) -> str:
+    place = f"поставщик `{provider.name}`: {to.host}:{to.port}"
     try:
-        context = ssl.create_default_context(cafile=getattr(provider, "ca_file", "") or None) if secure else None
+        context = ssl.create_default_context(cafile=getattr(provider, "ca_file", "") or None) if to.tls else None
         async with asyncio.timeout(_SECONDS):
-            _, writer = await asyncio.open_connection(url.hostname, url.port or (443 if secure else 80), ssl=context)
+            _, writer = await open_stream(to.host, to.port, context, broker)
             writer.close()
             await writer.wait_closed()
     except TimeoutError:

@@ -32,7 +32,7 @@ def test_command(name: str, settings_file: Path | None, state: Path) -> None:
     message = "Проверка связи. Это не запись журнала."
     record = Told(0, time.time_ns() // 1000, 0, "Test", 0, "проверка", message, {}, 0, "", settings.audit.origin)
     try:
-        asyncio.run(_send(sink, record))
+        asyncio.run(_send(sink, record, settings.broker))
     except ssl.SSLCertVerificationError as error:
         fail(f"приёмник `{name}`: сертификату нет доверия ({error.verify_message}); укажите `ca_file`")
     except (OSError, TimeoutError) as error:
@@ -41,6 +41,6 @@ def test_command(name: str, settings_file: Path | None, state: Path) -> None:
     click.echo(f"Передано: {where}. Найдите у приёмника строку «{message}»: подтверждений в syslog нет.")
 
 
-async def _send(sink: SinkSettings, record: Told) -> None:
-    async with opened(sink) as transport:
+async def _send(sink: SinkSettings, record: Told, broker: str) -> None:
+    async with opened(sink, broker) as transport:
         await transport.send([line(record, sink.format, syslog=transport.syslog)])

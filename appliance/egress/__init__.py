@@ -1,1 +1,1 @@
-"""The way out of a process that has no network of its own: a broker of another user, and what it may be asked for."""
+"""Where the appliance connects to, and the broker that does it for a service without a network. Nothing here is imported by the broker."""

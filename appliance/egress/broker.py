@@ -4,13 +4,14 @@
 
 It is asked over a UNIX socket, by processes of the named users only: `CONNECT host:port HTTP/1.1` (RFC 9110 section 9.3.6). What is not
 on its list, it does not connect to; of TLS it reads the ClientHello (RFC 8446 section 4.1.2) before a byte goes out, and the name in it
-has to be that of the list. It sees no more than that: TLS ends in the process that asked.
+has to be that of the list. It sees no more than that: TLS ends in the process that asked. A request that says `Appliance-Inside: yes`
+is refused unless the entry is `local`.
 
 FILE is JSON: `socket` (path; not needed where systemd gives the socket), `clients` (users, by name or number), `allow`: a list of `host`,
 `port`, `tls` (true unless said otherwise), `local` (a name has to lead to inner addresses only, else to none of them: neither does a local
 recipient move out nor is a neighbour reached under a foreign name; an address that is listed is taken as it is); `resolve`: host →
 address, asked before the resolver; `seconds` (of a connection attempt and of a ClientHello, 10), `idle_seconds` (without a byte either way,
-900), `connections` (512).
+900), `connections` (512). SIGHUP reads the file again, for requests from then on.
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ _NAME = re.compile(
 _REQUEST = re.compile(rb"CONNECT (\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5}) HTTP/1\.1\Z")
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ECH = 0, 0xFE0D
+_INSIDE = b"\r\nappliance-inside: yes\r\n"
+# RFC 1122 loopback, RFC 1918 private, RFC 3927 and RFC 4291 link-local, RFC 4193 unique local: as the providers have it.
+INNER = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+            *("::1/128", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
 
 
 class RefusedError(Exception):
@@ -83,6 +95,22 @@ def host_of(text: str) -> str:
 def is_address(host: str) -> bool:
     """Whether a host that is compared is an address."""
     return ":" in host or host.rsplit(".", 1)[-1].isdigit()
+
+
+def leads_inside(address: str) -> bool:
+    """Whether an address is one of INNER."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found in network for network in INNER)
+
+
+def leads_outside(address: str) -> bool:
+    """Whether an address is one of the public Internet."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return found.is_global and not found.is_multicast
 
 
 def load(path: str) -> Config:
@@ -173,6 +201,10 @@ class Broker:
         self._config = config
         self._open = 0
 
+    def adopt(self, config: Config) -> None:
+        """From now on this is what was told; connections that are there stay."""
+        self._config = config
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte to its last."""
         self._open += 1
@@ -222,7 +254,10 @@ class Broker:
             raise RefusedError("имя не по форме", "400 Bad Request") from None
         if key not in self._config.allow:
             raise RefusedError(f"{key[0]}:{key[1]} нет в списке разрешённых")
-        return self._config.allow[key]
+        allowed = self._config.allow[key]
+        if _INSIDE in head.lower() and not (leads_inside(key[0]) if is_address(key[0]) else allowed.local):
+            raise RefusedError(f"{key[0]}:{key[1]} в списке, но не как внутренний адрес")
+        return allowed
 
     async def _connected(self, allowed: Allowed) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, failure = allowed.host, "нет адреса"
@@ -231,7 +266,8 @@ class Broker:
         except (OSError, TimeoutError):
             raise RefusedError("имя не разрешается", "502 Bad Gateway") from None
         for address in addresses:
-            if not is_address(host) and ipaddress.ip_address(address).is_global == allowed.local:
+            fits = leads_inside if allowed.local else leads_outside
+            if not is_address(host) and not fits(address):
                 failure = "имя ведёт наружу" if allowed.local else "имя ведёт на внутренний адрес"
                 continue
             try:
@@ -328,9 +364,19 @@ def _tell_systemd() -> None:
             to.sendto(b"READY=1", "\0" + address[1:] if address[0] == "@" else address)
 
 
-async def _run(config: Config) -> None:
-    server = await asyncio.start_unix_server(Broker(config).serve, sock=_listening(config), limit=_CHUNK)
+def _again(broker: Broker, path: str) -> None:
+    try:
+        broker.adopt(load(path))
+        sys.stderr.write("настройки посредника прочитаны заново\n")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(f"настройки посредника прежние: {type(error).__name__}: {error}\n")
+
+
+async def _run(config: Config, path: str) -> None:
+    broker = Broker(config)
+    server = await asyncio.start_unix_server(broker.serve, sock=_listening(config), limit=_CHUNK)
     ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _again, broker, path)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     _tell_systemd()
@@ -342,12 +388,13 @@ def main() -> NoReturn:
     """Serve until told to stop. Exit code 2: the configuration is none."""
     parser = argparse.ArgumentParser(description="Посредник: единственный, кто соединяется наружу.")
     parser.add_argument("--config", required=True)
+    path = parser.parse_args().config
     try:
-        config = load(parser.parse_args().config)
+        config = load(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"настройки посредника: {type(error).__name__}: {error}\n")
         sys.exit(2)
-    asyncio.run(_run(config))
+    asyncio.run(_run(config, path))
     sys.exit(0)
 
 

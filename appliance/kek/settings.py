@@ -28,8 +28,10 @@ def sealed_beside(kek_file: Path) -> Path:
     return kek_file.with_name(f"{kek_file.name}.sealed")
 
 
-def sealed_kek(kek: KekSettings, kek_file: Path, origin: str, *, retry_pin: bool = False) -> SealedKek | None:
-    """The sealed file that a provider opens; None for the kinds that have none."""
+def sealed_kek(
+    kek: KekSettings, kek_file: Path, origin: str, *, broker: str = "", retry_pin: bool = False
+) -> SealedKek | None:
+    """The sealed file that a provider opens; None for the kinds that have none. `broker`: the socket of the egress broker."""
     sealer: Sealer
     match kek:
         case FileKek() | SystemdKek():
@@ -37,7 +39,7 @@ def sealed_kek(kek: KekSettings, kek_file: Path, origin: str, *, retry_pin: bool
         case PassphraseKek():
             sealer = PassphraseSealer(kek.passphrase_file)
         case VaultKek():
-            sealer = VaultSealer(kek)
+            sealer = VaultSealer(kek, broker)
         case Pkcs11Kek():
             sealer = Pkcs11Sealer(kek, after_a_failure=retry_pin)
         case _:
@@ -45,11 +47,13 @@ def sealed_kek(kek: KekSettings, kek_file: Path, origin: str, *, retry_pin: bool
     return SealedKek(kek.sealed_file or sealed_beside(kek_file), origin, sealer)
 
 
-def kek_source(kek: KekSettings, kek_file: Path, origin: str, *, retry_pin: bool = False) -> KekSource:
+def kek_source(
+    kek: KekSettings, kek_file: Path, origin: str, *, broker: str = "", retry_pin: bool = False
+) -> KekSource:
     """Where the KEK of the log comes from."""
     if isinstance(kek, SystemdKek):
         return CredentialKek(kek)
-    return sealed_kek(kek, kek_file, origin, retry_pin=retry_pin) or KekFile(kek_file)
+    return sealed_kek(kek, kek_file, origin, broker=broker, retry_pin=retry_pin) or KekFile(kek_file)
 
 
 def problems_of_kek(kek: KekSettings, kek_file: Path, origin: str) -> list[str]:

@@ -62,8 +62,9 @@ class VaultKek(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 class VaultSealer:
     """Seals with a key that the Vault keeps to itself."""
 
-    def __init__(self, settings: VaultKek) -> None:
+    def __init__(self, settings: VaultKek, broker: str = "") -> None:
         self._settings = settings
+        self._broker = broker  # the socket of the egress broker, "" without one
 
     @property
     def description(self) -> str:
@@ -140,6 +141,10 @@ class VaultSealer:
 
         settings = self._settings
         session.trust_env = False  # neither a proxy nor .netrc nor another trust store from the environment
+        if self._broker:
+            from appliance.kek.vault_way import lead_through
+
+            lead_through(session, self._broker, settings.timeout)
         session.verify = str(settings.ca_file) if settings.ca_file else _system_trust()
         return hvac.Client(
             url=settings.address,

@@ -1,7 +1,7 @@
 """The SIEM stream: every record of the log, in order, to collectors; pseudonyms of people stay here."""
 
 from appliance.siem.formats import Format, Told, line
-from appliance.siem.settings import FileSink, SinkSettings, TcpSink, TlsSink, problems_of_sinks
+from appliance.siem.settings import FileSink, SinkSettings, TcpSink, TlsSink, host_and_port, problems_of_sinks
 from appliance.siem.stream import Stream
 from appliance.siem.transport import opened
 
@@ -13,6 +13,7 @@ __all__ = [
     "TcpSink",
     "TlsSink",
     "Told",
+    "host_and_port",
     "line",
     "opened",
     "problems_of_sinks",

@@ -39,8 +39,9 @@ class CursorError(Exception):
 class Stream:
     """Sends the log to one sink. `state` is "" while all is well."""
 
-    def __init__(self, sink: SinkSettings, log: AuditLog, origin: str, folder: Path) -> None:
+    def __init__(self, sink: SinkSettings, log: AuditLog, origin: str, folder: Path, broker: str = "") -> None:
         self._sink = sink
+        self._broker = broker
         self._log = log
         self._origin = origin
         self._path = folder / f"{sink.name}.cursor"
@@ -64,7 +65,7 @@ class Stream:
         while True:
             try:
                 await self._load()
-                async with opened(self._sink) as transport:
+                async with opened(self._sink, self._broker) as transport:
                     self._told("")
                     failures = 0
                     await self._pump(transport)

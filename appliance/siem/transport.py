@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from appliance.egress.streams import open_stream
 from appliance.siem.settings import FileSink, SinkSettings, TcpSink, TlsSink, host_and_port
 
 _SECONDS = 20.0
@@ -62,8 +63,8 @@ class _File:
 
 
 @asynccontextmanager
-async def opened(sink: SinkSettings) -> AsyncIterator[Transport]:
-    """The way to a sink. Raises OSError (ssl.SSLError among them), TimeoutError."""
+async def opened(sink: SinkSettings, broker: str = "") -> AsyncIterator[Transport]:
+    """The way to a sink, through the egress broker at this socket if there is one. Raises OSError, TimeoutError."""
     match sink:
         case FileSink(path=path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -75,7 +76,7 @@ async def opened(sink: SinkSettings) -> AsyncIterator[Transport]:
             host, port = host_and_port(sink.address)
             context = _context(sink) if isinstance(sink, TlsSink) else None
             async with asyncio.timeout(_SECONDS):
-                reader, writer = await asyncio.open_connection(host, port, ssl=context)
+                reader, writer = await open_stream(host, port, context, broker)
             try:
                 yield _Stream(reader, writer)
             finally:

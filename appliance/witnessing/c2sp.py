@@ -21,9 +21,9 @@ class C2spWitness:
     kind = "c2sp"
     counts = True
 
-    def __init__(self, settings: C2spSettings, every: float) -> None:
+    def __init__(self, settings: C2spSettings, every: float, broker: str = "") -> None:
         self._key = WitnessVerifier.parse(settings.key_file.read_text(encoding="utf-8"))
-        self._post = _poster(settings)
+        self._post = _poster(settings, broker)
         self.every = every
 
     @property
@@ -69,10 +69,10 @@ def _refusal(status: int, text: str, old: int, size: int) -> NotConfirmedError |
     return NotConfirmedError(Trouble.REFUSED, words)
 
 
-def size_seen(settings: C2spSettings, submission: Submission) -> int:
+def size_seen(settings: C2spSettings, submission: Submission, broker: str = "") -> int:
     """How many records the witness has seen, asked about a log that is not open. Raises BackupError: it does not say."""
     try:
-        status, content = _poster(settings)(submission.body().encode())
+        status, content = _poster(settings, broker)(submission.body().encode())
     except (OSError, HTTPException) as error:
         raise BackupError(
             f"свидетель {settings.url} не отвечает ({type(error).__name__}): не видел ли он больше, чем в копии, неизвестно."
@@ -86,7 +86,7 @@ def size_seen(settings: C2spSettings, submission: Submission) -> int:
     raise BackupError(f"свидетель {settings.url} ответил {status}: видел ли он больше, чем в копии, неизвестно")
 
 
-def _poster(settings: C2spSettings) -> Post:
+def _poster(settings: C2spSettings, broker: str) -> Post:
     certificate, key = settings.certificate_file, settings.certificate_key_file
     client = None if certificate is None or key is None else (certificate, key)
-    return poster(f"{settings.url.rstrip('/')}/add-checkpoint", "text/plain", settings.ca_file, client)
+    return poster(f"{settings.url.rstrip('/')}/add-checkpoint", "text/plain", settings.ca_file, client, broker)

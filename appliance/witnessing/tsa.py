@@ -31,9 +31,11 @@ class TsaWitness:
     kind = "tsa"
     counts = True
 
-    def __init__(self, settings: TsaSettings, folder: Path, slot: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: TsaSettings, folder: Path, slot: int, clock: Callable[[], float], broker: str = ""
+    ) -> None:
         self._authority = TimestampAuthority.parse(settings.tsa_ca_file.read_text(encoding="utf-8"))
-        self._post = poster(settings.url, "application/timestamp-query", settings.ca_file)
+        self._post = poster(settings.url, "application/timestamp-query", settings.ca_file, broker=broker)
         self._tolerance = settings.tolerance_seconds
         self._folder = folder
         self._slot = slot

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import os
+import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
@@ -93,38 +94,48 @@ def test_a_processor_without_avx2_is_named_before_it_kills_the_process():
     assert "AVX2" in cpu_problem("processor : 0\nFeatures : asimd avx2ish\n")
 
 
-def order(path):
-    return EngineOrder(model_file=str(path), alias="m", api_key="k", n_ctx=512, n_parallel=1, n_threads=1)
+def order(path, folder):
+    return EngineOrder(
+        socket=str(folder / "engine.sock"),
+        model_file=str(path),
+        alias="m",
+        api_key="k",
+        n_ctx=512,
+        n_parallel=1,
+        n_threads=1,
+    )
 
 
 def test_the_engine_reports_a_model_that_it_cannot_load(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     reports = io.BytesIO()
-    engine.main(io.BytesIO(msgspec.json.encode(order(path)) + b"\n"), reports)
-    assert msgspec.json.decode(reports.getvalue(), type=EngineReport) == EngineReport(address="")
+    engine.main(io.BytesIO(msgspec.json.encode(order(path, tmp_path)) + b"\n"), reports)
+    assert msgspec.json.decode(reports.getvalue(), type=EngineReport) == EngineReport(listens=False)
 
 
 @with_model
-def test_the_engine_serves_until_its_orders_end_and_prints_no_prompt(capfd):
+def test_the_engine_serves_until_its_orders_end_and_prints_no_prompt(capfd, tmp_path):
     import http.client
-    from urllib.parse import urlsplit
+    import socket
 
     class Orders(io.BytesIO):
         def read(self, *_):
-            address = msgspec.json.decode(reports.getvalue(), type=EngineReport).address
-            connection = http.client.HTTPConnection(urlsplit(address).netloc)
+            assert msgspec.json.decode(reports.getvalue(), type=EngineReport).listens
+            connection = http.client.HTTPConnection("engine")
             message = {"role": "user", "content": "a synthetic prompt"}
             body = msgspec.json.encode({"messages": [message], "max_tokens": 3})
             for key, answers in (("k", answered), ("wrong", refused)):
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(tmp_path / "engine.sock"))
                 connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {key}"})
                 reply = connection.getresponse()
                 answers.append((reply.status, reply.read()))
-            connection.close()
+                connection.close()
             return b""
 
     reports, answered, refused = io.BytesIO(), [], []
-    engine.main(Orders(msgspec.json.encode(order(MODEL)) + b"\n"), reports)
+    engine.main(Orders(msgspec.json.encode(order(MODEL, tmp_path)) + b"\n"), reports)
     assert answered[0][0] == 200
     assert refused[0][0] == 401
     printed = capfd.readouterr()
@@ -168,3 +179,19 @@ async def test_an_engine_that_dies_is_started_again():
         assert caught.value.retry_after > 0
         assert (await settled(provider)).ready
         assert (await collect(provider.chat(request(max_tokens=2)))).usage.completion_tokens <= 2
+
+
+@with_model
+async def test_nobody_else_on_the_machine_can_reach_the_engine_and_it_leaves_no_socket(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with open_provider(settings(MODEL, n_ctx=512)) as provider:
+        await settled(provider)
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert [each.name for each in folder.iterdir()] == ["engine.sock"]
+        descriptors = Path(f"/proc/{provider.process_id}/fd").iterdir()
+        sockets = {link[8:-1] for each in descriptors if (link := str(each.readlink())).startswith("socket:")}
+        ports = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        assert sockets
+        assert not sockets & {line.split()[9] for line in ports.splitlines()}
+    assert not list(tmp_path.iterdir())
